@@ -1,0 +1,104 @@
+"""When to ask again: the poll schedule, a pure function of what polls of the job told and what jobs taught.
+
+The engine calls `next_poll` after each answered poll and puts the job into its heap; `urgency` orders due
+jobs while the budget is short. Asking too early costs a call, asking too late leaves an end unnoticed. With
+a price in seconds of unnoticed end that one call may cost, the next poll is due when the expected time that
+the job has been finished unnoticed reaches the price: the smallest `d` with
+
+    integral over u from 0 to d of P(T <= age + u | T > age) >= price
+
+Barlow, Hunter and Proschan ("Optimum checking procedures", 1963) give the exact optimum by a recursion that
+needs the density; Keller ("Optimum checking schedules for systems subject to random failure", 1974) its
+continuous limit `d = sqrt(2 * price / hazard)`. The hazard *now* is a trap: before a peak of ends it is
+near zero and the limit sleeps through the peak. The integral sees the peak coming.
+
+Deliberately not here: failed polls and back-off, the budget, the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from zlib import crc32
+
+from evs_operator.core.durations import Durations
+
+PRICE = 0.3
+_JITTER = 0.1
+_INIT = "INIT"
+
+
+@dataclass(frozen=True, slots=True)
+class PollHistory:
+    """What the polls of one job have told.  All times are seconds on one clock (epoch).
+
+    connection, job_type: key of what was learned; job_type "" where no poll told it.
+    begin: begin_time of the API; None where unknown, `first_seen` then stands for it.
+    first_seen: when the operator first saw the job.
+    last_poll: the last answered poll; None before the first.
+    init_seen: the last poll that answered INIT; None where none did.
+    sub_job_total, sub_jobs_open: sub-jobs in the last answer, and those of them unfinished.
+    last_sub_job_end: the latest end_time among the sub-jobs, None where none ended.
+    min_interval, max_interval: `polling` of the spec, seconds; equal values give a fixed interval.
+    jitter_key: any text that differs between jobs.
+    """
+
+    connection: str
+    job_type: str
+    first_seen: float
+    begin: float | None = None
+    last_poll: float | None = None
+    init_seen: float | None = None
+    sub_job_total: int = 0
+    sub_jobs_open: int = 0
+    last_sub_job_end: float | None = None
+    min_interval: float = 2.0
+    max_interval: float = 60.0
+    jitter_key: str = ""
+
+
+def work_began(history: PollHistory) -> float:
+    """Return when the work of a job began, as far as polls told: INIT restarts the clock.
+
+    Durations are counted from here, both for the age of a job and for what `Durations.learn` is told.
+    """
+    begin = history.first_seen if history.begin is None else min(history.begin, history.first_seen)
+    if history.init_seen is None or history.init_seen - begin <= history.min_interval:
+        # A first answer of INIT says nothing about waiting: any job is INIT for a moment.
+        return begin
+    return history.init_seen
+
+
+def next_poll(history: PollHistory, durations: Durations, now: float, *, price: float = PRICE) -> float:
+    """Return the seconds from `now` until the next poll; 0.0 for a job never polled, and for one overdue."""
+    last = history.last_poll
+    if last is None:
+        return 0.0
+    low, high = history.min_interval, history.max_interval
+    if low >= high:
+        return max(last + low - now, 0.0)
+    delay = _unclamped(history, durations, last, price) * _jitter(history.jitter_key, last)
+    return max(last + min(max(delay, low), high) - now, 0.0)
+
+
+def urgency(now: float, last: float, delay: float) -> float:
+    """Return how overdue a job is: the elapsed share of its delay.  The largest is served first.
+
+    It grows without bound for every job that waits, so none starves.
+    """
+    return (now - last) / max(delay, 1e-3)
+
+
+def _unclamped(history: PollHistory, durations: Durations, last: float, price: float) -> float:
+    age = max(last - work_began(history), 0.0)
+    # Ends far beyond what the prior expects come from few observations: do not sleep on them.
+    guard = 4.0 * sqrt(2.0 * price * (age + 10.0))
+    if history.sub_job_total and not history.sub_jobs_open and history.last_sub_job_end is not None:
+        closing = max(last - history.last_sub_job_end, 0.0)
+        return min(durations.closing_law(history.connection, history.job_type).delay(closing, price), guard)
+    return min(durations.law(history.connection, history.job_type).delay(age, price), guard)
+
+
+def _jitter(key: str, last: float) -> float:
+    """Return a factor in 0.9 .. 1.1, the same for the same job and poll, even over keys."""
+    return 1.0 - _JITTER + 2.0 * _JITTER * (crc32(f"{key}/{last}".encode()) / 2.0**32)

@@ -1,0 +1,120 @@
+"""The law of a duration: how likely a job of a given age has ended some seconds later.
+
+`durations.py` fills histograms and turns each into a `Law`; `schedule.py` asks the law when to poll, and
+for the estimated end of a job. A law is immutable and pure arithmetic over 93 log-spaced bins (ratio 1.15,
+from 0.25 s to 26 h) in which the density is flat. Below the bins of every law lies a prior that has no
+scale of its own beyond ten seconds, `P(T > t) = 10 / (10 + t)`, worth two jobs: with nothing learned it
+makes the delay grow with the age of the job, and past everything learned it takes over again.
+
+With `S` the survival function, the expected time that a job last seen unfinished at age `a` has been
+finished unnoticed at age `a + d` is
+
+    wait(a, d) = integral over u from 0 to d of P(T <= a + u | T > a) = d - (I(a + d) - I(a)) / S(a)
+
+where `I` is the integral of `S`. `S` and `I` are kept at the bin edges; within a bin `S` is linear, so the
+root of `wait(a, d) = price` is found by walking edges and solving one quadratic equation.
+
+Deliberately not here: clamps, jitter and what polls told about the job (`schedule.py`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from math import log, sqrt
+
+BINS = 93
+_RATIO = 1.15
+_FIRST = 0.25
+EDGES: tuple[float, ...] = (0.0, *(_FIRST * _RATIO**k for k in range(BINS)))
+_LAST = EDGES[-1]
+
+_PRIOR_SCALE = 10.0
+_PRIOR_JOBS = 2.0
+_PRIOR_TAILS = tuple(_PRIOR_JOBS * _PRIOR_SCALE / (_PRIOR_SCALE + edge) for edge in EDGES)
+
+
+def bin_of(duration: float) -> int:
+    """Return the index of the bin that holds a duration in seconds; longer ones share the last bin."""
+    if duration < _FIRST:
+        return 0
+    return min(int(log(duration / _FIRST) / log(_RATIO)) + 1, BINS - 1)
+
+
+class Law:
+    """Survival function of one kind of duration, learned weights over the prior.
+
+    `weights` are the learned jobs per bin, in jobs; an empty sequence gives the prior alone.
+    """
+
+    __slots__ = ("_area", "_tail", "jobs")
+
+    def __init__(self, weights: Sequence[float] = ()) -> None:
+        tail = array("d", _PRIOR_TAILS)
+        self.jobs = 0.0
+        if weights:
+            above = list(accumulate(reversed(weights)))
+            self.jobs = above[-1]
+            for k, weight in enumerate(reversed(above)):
+                tail[k] += weight
+        area = array("d", [0.0])
+        total = 0.0
+        for k in range(BINS):
+            total += (EDGES[k + 1] - EDGES[k]) * (tail[k] + tail[k + 1]) / 2.0
+            area.append(total)
+        self._tail = tail
+        self._area = area
+
+    def survival(self, age: float) -> float:
+        """Return the weight in jobs, prior included, of durations above `age` seconds."""
+        if age >= _LAST:
+            return self._tail[BINS] * _LAST / age
+        k = bisect_right(EDGES, age) - 1
+        return self._tail[k] - self._slope(k) * (age - EDGES[k])
+
+    def _slope(self, k: int) -> float:
+        return (self._tail[k] - self._tail[k + 1]) / (EDGES[k + 1] - EDGES[k])
+
+    def delay(self, age: float, price: float) -> float:
+        """Return the seconds after `age` at which the expected unnoticed time reaches `price` seconds."""
+        if age >= _LAST:
+            return sqrt(2.0 * price * age)
+        edges, tail, area = EDGES, self._tail, self._area
+        k = bisect_right(edges, age) - 1
+        slope = self._slope(k)
+        alive = tail[k] - slope * (age - edges[k])
+        floor = area[k] + (age - edges[k]) * (tail[k] + alive) / 2.0
+        goal = price * alive
+        # Invariant: the root lies above `at`; `short` is what is missing there, times `alive`.
+        at, here, short = age, alive, goal
+        while True:
+            edge = edges[k + 1]
+            missing = goal - (edge - age) * alive + area[k + 1] - floor
+            if missing <= 0.0:
+                break
+            k += 1
+            at, here, short = edge, tail[k], missing
+            if k == BINS:
+                return at - age + short / (alive - here) if alive > here else at
+        # Within the bin: slope/2 x^2 + (alive - here) x = short, without dividing by a slope near zero.
+        gap = alive - here
+        slope = self._slope(k)
+        return at - age + 2.0 * short / (gap + sqrt(gap * gap + 2.0 * slope * short))
+
+    def remaining(self, age: float) -> float | None:
+        """Return the median remaining seconds at `age`, or None where what was learned says little there."""
+        half = self.survival(age) / 2.0
+        k = max(bisect_right(EDGES, age) - 1, 0)
+        if age >= _LAST or 2.0 * half < 2.0 * _prior(age):
+            return None
+        while k < BINS and self._tail[k + 1] > half:
+            k += 1
+        if k >= BINS:
+            return None
+        return max(EDGES[k] + (self._tail[k] - half) / self._slope(k) - age, 0.0)
+
+
+def _prior(age: float) -> float:
+    return _PRIOR_JOBS * _PRIOR_SCALE / (_PRIOR_SCALE + age)
