@@ -5,13 +5,13 @@ each finished EvsJob of the first LIST, oldest end first). `schedule.py` reads l
 forgets by one percent per finished job of its kind, so about the last hundred jobs count, whatever the rate
 of jobs.
 
-A second histogram per key holds the closing: the seconds between the end of the last sub-job and the end of
-the job. A connection that has not yet finished a job of a type reads the histogram of that type over all
-connections, as worth five jobs, and starts its own from it.
+Jobs with sub-jobs leave two more histograms: the lead (until the last sub-job ended) and the closing (from
+there to the end of the job), because polls tell which of the two a job is in. A connection that has not yet
+finished a job of a type reads the histogram of that type over all connections, as worth five jobs, and
+starts its own from it.
 
-State: 93 floats of 4 bytes per histogram (436 bytes), the same again for a closing where there is one, and
-a `Law` of 1.7 kB for each while jobs of the kind are followed. The number of keys is bounded; the least
-recently used goes first. Deliberately not here: time, I/O, persistence. What a restart loses is in the
+State: 93 floats of 4 bytes per histogram, and a `Law` of 1.7 kB while jobs of the kind are followed. The
+number of keys is bounded; the least recently used goes first. Deliberately not here: time, I/O, persistence. What a restart loses is in the
 objects' status or learned again from the next jobs.
 """
 
@@ -115,10 +115,11 @@ class Durations:
     connections.
     """
 
-    __slots__ = ("_closings", "_wholes")
+    __slots__ = ("_closings", "_leads", "_wholes")
 
     def __init__(self, max_keys: int = 1000) -> None:
         self._wholes = _Shelf(max_keys)
+        self._leads = _Shelf(max_keys)
         self._closings = _Shelf(max_keys)
 
     def learn(
@@ -127,15 +128,21 @@ class Durations:
         """Learn from one job that ended.
 
         `duration_s` is the seconds from `schedule.work_began` to the end, `closing_s` those from the end of
-        its last sub-job to the end (None: no sub-jobs).  Negative values (clocks disagree) count as 0.
+        its last sub-job to the end: None where it has no sub-jobs, 0 where it ended before they did.
+        Negative values (clocks disagree) count as 0.
         """
         self._wholes.add(connection, job_type, max(duration_s, 0.0))
         if closing_s is not None:
             self._closings.add(connection, job_type, max(closing_s, 0.0))
+            self._leads.add(connection, job_type, max(duration_s - max(closing_s, 0.0), 0.0))
 
     def law(self, connection: str, job_type: str) -> Law:
         """Return the law of whole durations for a job of this connection and type."""
         return self._wholes.law(connection, job_type)
+
+    def lead_law(self, connection: str, job_type: str) -> Law:
+        """Return the law of the seconds until the last sub-job ended."""
+        return self._leads.law(connection, job_type)
 
     def closing_law(self, connection: str, job_type: str) -> Law:
         """Return the law of the seconds from the end of the last sub-job to the end of the job."""

@@ -25,6 +25,7 @@ from evs_operator.core.durations import Durations
 
 PRICE = 0.3
 _JITTER = 0.1
+_SHORTEST_CLOSINGS = 0.1
 _INIT = "INIT"
 
 
@@ -37,8 +38,8 @@ class PollHistory:
     first_seen: when the operator first saw the job.
     last_poll: the last answered poll; None before the first.
     init_seen: the last poll that answered INIT; None where none did.
-    sub_job_total, sub_jobs_open: sub-jobs in the last answer, and those of them unfinished.
-    last_sub_job_end: the latest end_time among the sub-jobs, None where none ended.
+    sub_jobs_open: sub-jobs unfinished in the last answer.
+    last_sub_job_end: the latest end_time among the sub-jobs, None where none has one.
     min_interval, max_interval: `polling` of the spec, seconds; equal values give a fixed interval.
     jitter_key: any text that differs between jobs.
     """
@@ -49,7 +50,6 @@ class PollHistory:
     begin: float | None = None
     last_poll: float | None = None
     init_seen: float | None = None
-    sub_job_total: int = 0
     sub_jobs_open: int = 0
     last_sub_job_end: float | None = None
     min_interval: float = 2.0
@@ -90,13 +90,19 @@ def urgency(now: float, last: float, delay: float) -> float:
 
 
 def _unclamped(history: PollHistory, durations: Durations, last: float, price: float) -> float:
+    connection, kind = history.connection, history.job_type
     age = max(last - work_began(history), 0.0)
-    # Ends far beyond what the prior expects come from few observations: do not sleep on them.
-    guard = 4.0 * sqrt(2.0 * price * (age + 10.0))
-    if history.sub_job_total and not history.sub_jobs_open and history.last_sub_job_end is not None:
+    if history.sub_jobs_open:
+        # The job cannot end before its sub-jobs have, and nearly all take some closing after that.
+        closing = durations.closing_law(connection, kind).quantile(_SHORTEST_CLOSINGS)
+        delay = closing + durations.lead_law(connection, kind).delay(age, price)
+    elif history.last_sub_job_end is not None:
         closing = max(last - history.last_sub_job_end, 0.0)
-        return min(durations.closing_law(history.connection, history.job_type).delay(closing, price), guard)
-    return min(durations.law(history.connection, history.job_type).delay(age, price), guard)
+        delay = durations.closing_law(connection, kind).delay(closing, price)
+    else:
+        delay = durations.law(connection, kind).delay(age, price)
+    # What is learned may be few jobs: never sleep more than four times what the prior alone would.
+    return min(delay, 4.0 * sqrt(2.0 * price * (age + 10.0)))
 
 
 def _jitter(key: str, last: float) -> float:
