@@ -11,8 +11,10 @@ finished a job of a type reads the histogram of that type over all connections, 
 starts its own from it.
 
 State: 93 floats of 4 bytes per histogram, and a `Law` of 1.7 kB while jobs of the kind are followed. The
-number of keys is bounded; the least recently used goes first. Deliberately not here: time, I/O, persistence. What a restart loses is in the
-objects' status or learned again from the next jobs.
+number of keys is bounded; the least recently used goes first.
+
+Deliberately not here: time, I/O, persistence. What a restart loses is in the objects' status or learned
+again from the next jobs.
 """
 
 from __future__ import annotations
@@ -122,9 +124,7 @@ class Durations:
         self._leads = _Shelf(max_keys)
         self._closings = _Shelf(max_keys)
 
-    def learn(
-        self, connection: str, job_type: str, duration_s: float, closing_s: float | None = None
-    ) -> None:
+    def learn(self, connection: str, job_type: str, duration_s: float, closing_s: float | None = None) -> None:
         """Learn from one job that ended.
 
         `duration_s` is the seconds from `schedule.work_began` to the end, `closing_s` those from the end of

@@ -1,16 +1,18 @@
 """When to ask again: the poll schedule, a pure function of what polls of the job told and what jobs taught.
 
 The engine calls `next_poll` after each answered poll and puts the job into its heap; `urgency` orders due
-jobs while the budget is short. Asking too early costs a call, asking too late leaves an end unnoticed. With
-a price in seconds of unnoticed end that one call may cost, the next poll is due when the expected time that
-the job has been finished unnoticed reaches the price: the smallest `d` with
+jobs while the budget is short. Asking too early wastes a call, asking too late leaves an end unnoticed. The
+last call of a job, the one that sees its end, is never wasted, so with a *price* in seconds of unnoticed end
+that one wasted call may cost, the next poll is due at the smallest `d` with
 
-    integral over u from 0 to d of P(T <= age + u | T > age) >= price
+    integral over u from 0 to d of P(T <= age + u | T > age)  >=  price * P(T > age + d | T > age)
 
-Barlow, Hunter and Proschan ("Optimum checking procedures", 1963) give the exact optimum by a recursion that
-needs the density; Keller ("Optimum checking schedules for systems subject to random failure", 1974) its
-continuous limit `d = sqrt(2 * price / hazard)`. The hazard *now* is a trap: before a peak of ends it is
-near zero and the limit sleeps through the peak. The integral sees the peak coming.
+With a constant hazard `h` and a low price that is `d = sqrt(2 * price / h)`, Keller's continuous limit
+("Optimum checking schedules for systems subject to random failure", 1974); the exact optimum is the recursion
+of Barlow, Hunter and Proschan ("Optimum checking procedures", 1963), which needs a density that 100 jobs do
+not give. `sqrt(2 * price / hazard now)` is a trap: before a peak of ends the hazard is near zero, and it
+sleeps through the peak. The integral sees the peak coming. While calls are scarce the engine raises the price
+(`schedule_price.py`): jobs that have surely ended are still asked about soon, uncertain ones wait longer.
 
 Deliberately not here: failed polls and back-off, the budget, the clock.
 """
@@ -81,12 +83,23 @@ def next_poll(history: PollHistory, durations: Durations, now: float, *, price: 
     return max(last + min(max(delay, low), high) - now, 0.0)
 
 
-def urgency(now: float, last: float, delay: float) -> float:
-    """Return how overdue a job is: the elapsed share of its delay.  The largest is served first.
+def patience(history: PollHistory, durations: Durations, *, price: float = PRICE) -> float:
+    """Return the scale in seconds of how long a polled job can wait while calls cost `price`.
 
-    It grows without bound for every job that waits, so none starves.
+    It is the delay at that price, brought back to the normal price by the square law that holds for a constant
+    hazard, without clamps and jitter: a job that will surely have ended soon has little patience at a high
+    price, an uncertain one much.  `urgency` compares jobs by it.
     """
-    return (now - last) / max(delay, 1e-3)
+    last = history.first_seen if history.last_poll is None else history.last_poll
+    return _unclamped(history, durations, last, price) * sqrt(PRICE / price)
+
+
+def urgency(now: float, last: float, scale: float) -> float:
+    """Return how overdue a job is: the time since its poll at `last` in units of its `patience`.
+
+    The job with the largest is served first.  It grows for every job that waits, so that none starves.
+    """
+    return (now - last) / scale
 
 
 def _unclamped(history: PollHistory, durations: Durations, last: float, price: float) -> float:

@@ -6,13 +6,14 @@ from 0.25 s to 26 h) in which the density is flat. Below the bins of every law l
 scale of its own beyond ten seconds, `P(T > t) = 10 / (10 + t)`, worth two jobs: with nothing learned it
 makes the delay grow with the age of the job, and past everything learned it takes over again.
 
-With `S` the survival function, the expected time that a job last seen unfinished at age `a` has been
-finished unnoticed at age `a + d` is
+With `S` the survival function, a job last seen unfinished at age `a` has at age `a + d` been finished
+unnoticed for an expected time of
 
     wait(a, d) = integral over u from 0 to d of P(T <= a + u | T > a) = d - (I(a + d) - I(a)) / S(a)
 
-where `I` is the integral of `S`. `S` and `I` are kept at the bin edges; within a bin `S` is linear, so the
-root of `wait(a, d) = price` is found by walking edges and solving one quadratic equation.
+where `I` is the integral of `S`, and a poll then finds nothing with probability `S(a + d) / S(a)`. `S` and
+`I` are kept at the bin edges; within a bin `S` is linear, so the root of `wait = price * S(a + d) / S(a)` is
+found by walking edges and solving one quadratic equation.
 
 Deliberately not here: clamps, jitter and what polls told about the job (`schedule.py`).
 """
@@ -49,8 +50,8 @@ def bin_of(duration: float) -> int:
 class Law:
     """Survival function of one kind of duration, learned weights over the prior.
 
-    `weights` are the learned jobs per bin, in jobs; an empty sequence gives the prior alone.  They are smoothed
-    first: 100 jobs of a kind that takes 5 to 60 minutes leave bins empty by chance.
+    `weights` are the learned jobs per bin, in jobs; an empty sequence gives the prior alone.  They are
+    smoothed first: 100 jobs of a kind that takes 5 to 60 minutes leave bins empty by chance.
     """
 
     __slots__ = ("_area", "_tail", "jobs")
@@ -92,30 +93,28 @@ class Law:
         return (self._tail[k] - self._tail[k + 1]) / (EDGES[k + 1] - EDGES[k])
 
     def delay(self, age: float, price: float) -> float:
-        """Return the seconds after `age` at which the expected unnoticed time reaches `price` seconds."""
+        """Return the seconds after `age` at which a poll is worth `price` seconds for each one wasted."""
         if age >= _LAST:
             return sqrt(2.0 * price * age)
         edges, tail, area = EDGES, self._tail, self._area
         k = bisect_right(edges, age) - 1
-        slope = self._slope(k)
-        alive = tail[k] - slope * (age - edges[k])
-        floor = area[k] + (age - edges[k]) * (tail[k] + alive) / 2.0
-        goal = price * alive
-        # Invariant: the root lies above `at`; `short` is what is missing there, times `alive`.
-        at, here, short = age, alive, goal
+        alive = tail[k] - self._slope(k) * (age - edges[k])
+        start = area[k] + (age - edges[k]) * (tail[k] + alive) / 2.0
+        # Invariant: the root lies above `at`; there S is `here`, and `waited` is wait() times S(age).
+        at, here, waited = age, alive, 0.0
         while True:
-            edge = edges[k + 1]
-            missing = goal - (edge - age) * alive + area[k + 1] - floor
-            if missing <= 0.0:
+            beyond = (edges[k + 1] - age) * alive - (area[k + 1] - start)
+            if beyond >= price * tail[k + 1]:
                 break
             k += 1
-            at, here, short = edge, tail[k], missing
+            at, here, waited = edges[k], tail[k], beyond
             if k == BINS:
-                return at - age + short / (alive - here) if alive > here else at
-        # Within the bin: slope/2 x^2 + (alive - here) x = short, without dividing by a slope near zero.
-        gap = alive - here
+                return at - age
+        # Within the bin: slope/2 x^2 + gap x = missing, solved without dividing by a slope near zero.
         slope = self._slope(k)
-        return at - age + 2.0 * short / (gap + sqrt(gap * gap + 2.0 * slope * short))
+        gap = alive - here + price * slope
+        missing = price * here - waited
+        return at - age + 2.0 * missing / (gap + sqrt(gap * gap + 2.0 * slope * missing))
 
     def remaining(self, age: float) -> float | None:
         """Return the median remaining seconds at `age`, or None where what was learned says little there."""
@@ -130,7 +129,7 @@ def _prior(age: float) -> float:
 
 
 def _smoothed(weights: Sequence[float]) -> list[float]:
-    """Spread each bin evenly over as many neighbours on both sides as together hold eight jobs, at most five."""
+    """Spread each bin evenly over so many neighbours, at most five a side, as together hold eight jobs."""
     below = [0.0, *accumulate(weights)]
     change = [0.0] * (BINS + 1)
     for k, weight in enumerate(weights):

@@ -1,0 +1,66 @@
+"""Conditions as `metav1.Condition`, and the one rule that makes them useful: when the time moves.
+
+Called by the pure deciders with what is true now and what was written before; the clock is a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal, NotRequired, TypedDict
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Condition(TypedDict):
+    """Wire form of `metav1.Condition`."""
+
+    type: str
+    status: ConditionStatus
+    reason: str
+    message: str
+    lastTransitionTime: str
+    observedGeneration: NotRequired[int]
+
+
+def condition_of(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of that type, None where there is none."""
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def make_condition(
+    kind: str,
+    status: ConditionStatus,
+    reason: str,
+    message: str,
+    *,
+    generation: int,
+    previous: Condition | None,
+    now: datetime,
+) -> Condition:
+    """Build a condition; `lastTransitionTime` is the previous one unless `status` changed."""
+    kept = previous is not None and previous["status"] == status
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": previous["lastTransitionTime"] if kept and previous else timestamp(now),
+        "observedGeneration": generation,
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as Kubernetes writes `metav1.Time`: RFC 3339, UTC, whole seconds."""
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def parse_timestamp(text: str | None) -> datetime | None:
+    """Read an RFC 3339 time of a status; None where there is none or it cannot be read."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

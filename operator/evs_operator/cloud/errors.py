@@ -1,0 +1,104 @@
+"""What can go wrong with a call to the cloud: one class for each decision that a caller makes.
+
+    CloudError
+    ├── PassingError            heals without a person: ask again with back-off
+    │   ├── RateLimited         429: nobody asks with this credential for a while
+    │   ├── PollTimeout         connecting, reading or the whole call took too long
+    │   ├── Unreachable         name, connection, TLS
+    │   ├── ServerError         5xx, 408, 409 and codes that mean the same
+    │   └── InvalidResponse     neither a job nor an error we can read
+    ├── JobMissing              not found or expired: the caller knows whether it was seen before
+    └── ActionRequired          a person must act: ask slowly
+        ├── Unauthorized        the credential is refused
+        │   └── AccessKeyLocked too many failures: no call for minutes, or it stays locked
+        ├── Forbidden           the credential lacks a right, or the account is frozen
+        ├── WrongProject        the project is not the credential's, or not the job's
+        ├── EndpointInvalid     this is not the EVS endpoint
+        └── Rejected            any other 4xx
+
+An HTTP error never says that the job failed (evs-api 13).
+"""
+
+from __future__ import annotations
+
+
+class CloudError(Exception):
+    """A call did not bring a job. `message` is one line and the same for the same trouble."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        http_status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.http_status = http_status
+        self.request_id = request_id
+
+
+class PassingError(CloudError):
+    """Heals without a person."""
+
+
+class RateLimited(PassingError):
+    """The cloud throttles; `retry_after` in seconds, None where the answer names no time."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **details: str | int | None) -> None:
+        super().__init__(message, **details)  # type: ignore[arg-type]  # the details of CloudError
+        self.retry_after = retry_after
+
+
+class PollTimeout(PassingError):
+    """Connecting, reading or the whole call took too long."""
+
+
+class Unreachable(PassingError):
+    """No connection: name, route, refusal, reset, TLS."""
+
+
+class ServerError(PassingError):
+    """The cloud says that it has trouble of its own."""
+
+
+class InvalidResponse(PassingError):
+    """The answer is neither a job nor an error that can be read, too large, or of another job."""
+
+
+class JobMissing(CloudError):
+    """The cloud knows no such job: never existed, record expired, or asked in the wrong place."""
+
+
+class ActionRequired(CloudError):
+    """A person must act."""
+
+
+class Unauthorized(ActionRequired):
+    """The credential is refused."""
+
+
+class AccessKeyLocked(Unauthorized):
+    """Too many failures in a row: calls must stop for `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 300.0, **details: str | int | None) -> None:
+        super().__init__(message, **details)  # type: ignore[arg-type]  # the details of CloudError
+        self.retry_after = retry_after
+
+
+class Forbidden(ActionRequired):
+    """The credential lacks a right, or the account is frozen."""
+
+
+class WrongProject(ActionRequired):
+    """The project is not the credential's."""
+
+
+class EndpointInvalid(ActionRequired):
+    """The endpoint is not that of EVS."""
+
+
+class Rejected(ActionRequired):
+    """Any other refusal."""

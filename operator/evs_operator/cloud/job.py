@@ -1,0 +1,136 @@
+"""The job object of the jobs API as a frozen value (API page "Querying Task Status"; evs-api 3).
+
+The client calls `parse_job()` with a decoded body. What the API leaves open is accepted: null, "" or absent
+fields, sub-jobs inside `entities` or beside it, unknown words and fields. Only a job without a status is refused.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from .errors import InvalidResponse
+from .times import parse_time
+
+MAX_DEPTH: Final = 4
+"""Levels of sub-jobs that are read; one is documented and seen."""
+
+_FAILED: Final = frozenset({"FAIL", "FAILED", "ERROR"})
+_UNSAFE = re.compile("[\ud800-\udfff\x00]")
+_KNOWN_FIELDS: Final = (
+    "status",
+    "entities",
+    "job_id",
+    "job_type",
+    "begin_time",
+    "end_time",
+    "error_code",
+    "fail_reason",
+)
+
+
+class Outcome(enum.Enum):
+    """What a status word says: every word but those for success and failure is in progress."""
+
+    IN_PROGRESS = "in progress"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job or sub-job. Times are UTC; `status` and `job_type` are verbatim."""
+
+    job_id: str
+    job_type: str
+    status: str
+    begin_time: datetime | None
+    end_time: datetime | None
+    entities: Mapping[str, str]
+    error_code: str | None
+    fail_reason: str | None
+    sub_jobs: tuple[Job, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return what the status word alone says, in any case."""
+        word = self.status.strip().upper()
+        if word == "SUCCESS":
+            return Outcome.SUCCEEDED
+        return Outcome.FAILED if word in _FAILED else Outcome.IN_PROGRESS
+
+    def descendants(self) -> Iterator[Job]:
+        """Yield sub-jobs of all levels, depth first, in the order of the API."""
+        for sub in self.sub_jobs:
+            yield sub
+            yield from sub.descendants()
+
+
+def parse_job(body: Mapping[str, object]) -> Job:
+    """Read a job; raise InvalidResponse where it has no usable status."""
+    status = body.get("status")
+    if not isinstance(status, str) or not status.strip():
+        raise InvalidResponse("the answer is not a job: it has no status")
+    return _job(body, MAX_DEPTH)
+
+
+def _job(body: Mapping[str, object], depth: int) -> Job:
+    raw_entities = body.get("entities")
+    entities: Mapping[str, object] = raw_entities if isinstance(raw_entities, Mapping) else {}
+    return Job(
+        job_id=_text(body.get("job_id")) or "",
+        job_type=_text(body.get("job_type")) or "",
+        status=_text(body.get("status")) or "",
+        begin_time=parse_time(body.get("begin_time")),
+        end_time=parse_time(body.get("end_time")),
+        entities=_scalars(entities),
+        error_code=_text(body.get("error_code")),
+        fail_reason=_text(body.get("fail_reason")),
+        sub_jobs=_sub_jobs(entities.get("sub_jobs"), body.get("sub_jobs"), depth),
+    )
+
+
+def _sub_jobs(inside: object, beside: object, depth: int) -> tuple[Job, ...]:
+    items = inside if isinstance(inside, list) and inside else beside
+    if not isinstance(items, list) or depth == 0:
+        return ()
+    return tuple(
+        _job(item, depth - 1)
+        for item in items
+        if isinstance(item, Mapping) and any(item.get(field) for field in _KNOWN_FIELDS)
+    )
+
+
+def _scalars(entities: Mapping[str, object]) -> dict[str, str]:
+    return {
+        clean(str(key)): text
+        for key, value in entities.items()
+        if isinstance(value, str | int | float) and (text := _scalar(value)) is not None
+    }
+
+
+def _scalar(value: str | float) -> str | None:
+    if isinstance(value, str):
+        return clean(value)
+    return json.dumps(value)
+
+
+def _text(value: object) -> str | None:
+    """Return a field as text; None for null, absent and ""; an object as compact JSON."""
+    if isinstance(value, str):
+        return clean(value) or None
+    if value is None:
+        return None
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def clean(text: str) -> str:
+    """Replace what no UTF-8 text and no JSON consumer can hold: lone surrogates and NUL."""
+    return _UNSAFE.sub("\ufffd", text)

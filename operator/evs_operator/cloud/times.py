@@ -1,0 +1,30 @@
+"""Reads the times of the API: milliseconds and `Z` in EVS, odd forms in the rest of the stack (evs-api 3.6)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(?:(Z|z)|([+-])(\d\d):?(\d\d))?", re.ASCII
+)
+
+
+def parse_time(value: object) -> datetime | None:
+    """Return an aware UTC time; None for null, "", a text that is no time, or another type."""
+    if not isinstance(value, str):
+        return None
+    match = _TIME.fullmatch(value.strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, _, sign, off_hours, off_minutes = match.groups()
+    microsecond = int((fraction or "0").ljust(6, "0")[:6])
+    zone = UTC
+    try:
+        if sign:
+            offset = timedelta(hours=int(off_hours), minutes=int(off_minutes))
+            zone = timezone(-offset if sign == "-" else offset)
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, zone)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,77 @@
+"""What one look at a job gave: the job itself, or the trouble that kept us from seeing it.
+
+The engine builds observations, `decide()` turns them into a status. Here the error classes of the
+cloud client become condition reasons, in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from evs_operator.api.reasons import Reason
+from evs_operator.cloud import errors
+from evs_operator.cloud.job import Job
+
+from .text import one_line
+
+MESSAGE_LIMIT: Final = 1024
+
+_REASONS: Final[tuple[tuple[type[errors.CloudError], Reason], ...]] = (
+    (errors.RateLimited, Reason.RATE_LIMITED),
+    (errors.PollTimeout, Reason.TIMEOUT),
+    (errors.Unreachable, Reason.UNREACHABLE),
+    (errors.ServerError, Reason.SERVER_ERROR),
+    (errors.InvalidResponse, Reason.INVALID_RESPONSE),
+    (errors.JobMissing, Reason.JOB_NOT_FOUND),
+    (errors.Unauthorized, Reason.UNAUTHORIZED),
+    (errors.Forbidden, Reason.FORBIDDEN),
+    (errors.WrongProject, Reason.WRONG_PROJECT),
+    (errors.EndpointInvalid, Reason.ENDPOINT_INVALID),
+    (errors.Rejected, Reason.REJECTED),
+)
+
+_WHAT_TO_DO: Final[dict[Reason, str]] = {
+    Reason.UNAUTHORIZED: "Put a valid credential into the connection's Secret.",
+    Reason.FORBIDDEN: "Grant the connection's user the right to read EVS jobs of this project.",
+    Reason.WRONG_PROJECT: "Set spec.projectId to the project that the credential belongs to and the job runs in.",
+    Reason.ENDPOINT_INVALID: "Set spec.endpoint of the connection to the EVS endpoint of the region.",
+    Reason.JOB_NOT_FOUND: "Check spec.jobId, the project and the region of the connection.",
+    Reason.JOB_RECORD_EXPIRED: "The last known result is kept; look at the volume itself for its state.",
+    Reason.REJECTED: "Check spec.jobId, the project and the endpoint of the connection.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """The jobs API answered with the job."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The job could not be seen. `head` names the kind of trouble and is the same as long as that is."""
+
+    reason: Reason
+    head: str
+    detail: str = ""
+
+    def message(self) -> str:
+        """Say on one line what happened and, where a person must act, what to do."""
+        parts = [f"{self.head}: {self.detail}" if self.detail else self.head]
+        if self.reason in _WHAT_TO_DO:
+            parts[0] = parts[0].rstrip(" .") + "."
+            parts.append(_WHAT_TO_DO[self.reason])
+        return one_line(" ".join(parts), MESSAGE_LIMIT)
+
+
+Observation = JobSeen | Trouble
+
+
+def trouble_of(error: errors.CloudError) -> Trouble:
+    """Classify an error of the EVS client as the trouble it means for the job's status."""
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.REJECTED)
+    status = f"HTTP {error.http_status}" if error.http_status is not None else ""
+    head = " ".join(part for part in (status, error.code or "") if part) or str(reason)
+    return Trouble(reason, head, error.message)

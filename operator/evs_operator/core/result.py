@@ -1,0 +1,155 @@
+"""Turns a job as the API tells it into the result fields of the status: entities, sub-jobs, times, failure.
+
+Everything is bounded: the whole object must stay under 256 KiB with 10,000 sub-jobs (design, section 2).
+Counts are over all sub-jobs; what does not fit is counted in `omitted`, succeeded ones first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from evs_operator.api.status import EvsJobStatus, SubJobStatus
+from evs_operator.cloud.job import Job, Outcome
+
+from .text import bounded, stored_size
+
+Redact = Callable[[str], str]
+
+MAX_SUB_JOBS: Final = 100
+MAX_VOLUME_IDS: Final = 500
+_MAX_ENTITIES = 32
+_ENTITY_KEY, _ENTITY_VALUE, _WORD, _ID, _CODE, _REASON = 128, 256, 256, 128, 64, 1024
+_SUB_JOB_BYTES = 96 * 1024
+"""Bytes for `subJobs`; with entities, volume ids, managed fields and the user's own part below 256 KiB."""
+
+_PLAIN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ORDER: Final = {Outcome.FAILED: 0, Outcome.IN_PROGRESS: 1, Outcome.SUCCEEDED: 2}
+
+
+def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
+    """Return the fields of the status that speak of the job's own result, without conditions."""
+    fields: EvsJobStatus = {"jobStatus": bounded(redact(job.status), _WORD)}
+    if job.job_type:
+        fields["jobType"] = bounded(redact(job.job_type), _WORD)
+    if job.begin_time:
+        fields["beginTime"] = api_time(job.begin_time)
+    if job.end_time:
+        fields["endTime"] = api_time(job.end_time)
+    if job.begin_time and job.end_time and job.end_time >= job.begin_time:
+        fields["duration"] = duration_text((job.end_time - job.begin_time).total_seconds())
+    if entities := _entities(job.entities, redact):
+        fields["entities"] = entities
+    subs = tuple(job.descendants())
+    if volume_ids := _volume_ids(job, subs, redact):
+        fields["volumeIds"] = volume_ids
+    if subs:
+        _add_sub_jobs(fields, subs, redact)
+    if job.error_code:
+        fields["errorCode"] = bounded(redact(job.error_code), _CODE)
+    if job.fail_reason:
+        fields["failReason"] = bounded(redact(job.fail_reason), _REASON)
+    return fields
+
+
+def api_time(moment: datetime) -> str:
+    """Write a time of the API as the API does: UTC, milliseconds (more digits only where it gave more)."""
+    spec = "milliseconds" if moment.microsecond % 1000 == 0 else "microseconds"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as Go does, with one decimal: `31.1s`, `1m5.0s`, `1h0m5.0s`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest // 10}.{rest % 10}s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
+
+
+def _entities(entities: Mapping[str, str], redact: Redact) -> dict[str, str]:
+    kept = list(entities.items())[:_MAX_ENTITIES]
+    return {bounded(redact(key), _ENTITY_KEY): bounded(_plain(value, redact), _ENTITY_VALUE) for key, value in kept}
+
+
+def _volume_ids(job: Job, subs: tuple[Job, ...], redact: Redact) -> list[str]:
+    found: dict[str, None] = {}
+    for node in (job, *subs):
+        if volume_id := node.entities.get("volume_id"):
+            found[volume_id] = None
+            if len(found) == MAX_VOLUME_IDS:
+                break
+    return list(dict.fromkeys(bounded(_plain(volume_id, redact), _ID) for volume_id in found))
+
+
+def _plain(value: str, redact: Redact) -> str:
+    return value if _PLAIN_ID.fullmatch(value) else redact(value)
+
+
+def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -> None:
+    counts = dict.fromkeys(Outcome, 0)
+    for sub in subs:
+        counts[sub.outcome] += 1
+    kept = _kept(subs, redact)
+    finished = counts[Outcome.SUCCEEDED] + counts[Outcome.FAILED]
+    fields["subJobs"] = kept
+    fields["subJobCounts"] = {
+        "total": len(subs),
+        "succeeded": counts[Outcome.SUCCEEDED],
+        "failed": counts[Outcome.FAILED],
+        "inProgress": counts[Outcome.IN_PROGRESS],
+        "omitted": len(subs) - len(kept),
+    }
+    fields["progress"] = f"{finished}/{len(subs)}"
+
+
+def _kept(subs: tuple[Job, ...], redact: Redact) -> list[SubJobStatus]:
+    """Keep the first sub-jobs in the order failed, unfinished, succeeded, within number and bytes."""
+    order = sorted(range(len(subs)), key=lambda index: _ORDER[subs[index].outcome])
+    kept: list[SubJobStatus] = []
+    names: set[str] = set()
+    room = _SUB_JOB_BYTES
+    for index in order[:MAX_SUB_JOBS]:
+        entry = _sub_job(subs[index], redact)
+        entry["jobId"] = _unique(entry.get("jobId", ""), index, names)
+        room -= stored_size(entry) + 1
+        if room < 0:
+            break
+        names.add(entry["jobId"])
+        kept.append(entry)
+    return kept
+
+
+def _sub_job(sub: Job, redact: Redact) -> SubJobStatus:
+    entry: SubJobStatus = {"jobId": bounded(redact(sub.job_id), _ID)}
+    if sub.job_type:
+        entry["jobType"] = bounded(redact(sub.job_type), _WORD)
+    if sub.status:
+        entry["status"] = bounded(redact(sub.status), _WORD)
+    if sub.begin_time:
+        entry["beginTime"] = api_time(sub.begin_time)
+    if sub.end_time:
+        entry["endTime"] = api_time(sub.end_time)
+    if volume_id := sub.entities.get("volume_id"):
+        entry["volumeId"] = bounded(_plain(volume_id, redact), _ID)
+    if entities := _entities(sub.entities, redact):
+        entry["entities"] = entities
+    if sub.error_code:
+        entry["errorCode"] = bounded(redact(sub.error_code), _CODE)
+    if sub.fail_reason:
+        entry["failReason"] = bounded(redact(sub.fail_reason), _REASON)
+    return entry
+
+
+def _unique(job_id: str, index: int, taken: set[str]) -> str:
+    """Name a sub-job by its id; by its place in the answer where the API gave none, or one twice."""
+    if job_id and job_id not in taken:
+        return job_id
+    name = bounded(job_id, _ID - 16) + f"#{index + 1}"
+    while name in taken:
+        name += "#"
+    return name

@@ -1,0 +1,97 @@
+"""The short budget in the currency of the schedule: who is served next, and what a wasted call costs now.
+
+The engine keeps one `DueQueue` and one `Price` per token bucket. A polled job is due at `next_poll` for the
+normal price; it is then pushed with its `patience` at the price of the moment of its last poll, and whenever
+the bucket has a token the most urgent job is popped. The urgency at which jobs are served tells what a call is
+worth: `Price` follows it. So a bucket that cannot serve 10,000 jobs when they are due lets the uncertain ones
+wait and still asks at once about those that have surely ended.
+
+Deliberately not here: the bucket itself, 429 (`cloud/budget.py`), fairness between namespaces.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import exp, log
+from typing import Generic, TypeVar
+
+from evs_operator.core.schedule import PRICE, urgency
+
+Item = TypeVar("Item")
+
+_CLASSES_PER_E = 8.0
+_FOLLOW = 0.02
+_DEAREST = log(10_000.0)
+_IMPATIENT = 1e-3
+_SHARES = 4
+
+
+class Price:
+    """The going rate of a call, in seconds of unnoticed end per wasted call."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self) -> None:
+        self._log = 0.0
+
+    @property
+    def value(self) -> float:
+        """The price for `patience`: `PRICE` while the budget suffices."""
+        return PRICE * exp(self._log)
+
+    def served(self, urgency_of_job: float) -> None:
+        """Follow the urgency of the jobs that were served; worth grows with its square."""
+        worth = min(2.0 * log(max(urgency_of_job, 1.0)), _DEAREST)
+        self._log += _FOLLOW * (worth - self._log)
+
+
+@dataclass(frozen=True, slots=True)
+class Served(Generic[Item]):
+    """One job taken from the queue, and its urgency; None for a first poll."""
+
+    item: Item
+    urgency: float | None
+
+
+class DueQueue(Generic[Item]):
+    """Due jobs, the most urgent first, in constant time per job.
+
+    Among jobs of like patience the order is that of their last poll, whatever the time, so jobs are kept in
+    classes 12 % wide, first in, first out, and only the heads of the classes are compared. First polls are a
+    class of their own; they go first but leave every fourth call to the others.
+    """
+
+    __slots__ = ("_classes", "_first", "_turn")
+
+    def __init__(self) -> None:
+        self._classes: dict[int, deque[tuple[float, float, Item]]] = {}
+        self._first: deque[Item] = deque()
+        self._turn = 0
+
+    def push_first(self, item: Item) -> None:
+        """Add a job that was never polled."""
+        self._first.append(item)
+
+    def push(self, item: Item, last: float, patience: float) -> None:
+        """Add a due job that was polled at `last`."""
+        patience = max(patience, _IMPATIENT)
+        like = round(_CLASSES_PER_E * log(patience))
+        self._classes.setdefault(like, deque()).append((last, patience, item))
+
+    def pop(self, now: float) -> Served[Item] | None:
+        """Take the job whose poll is worth most at `now`; None from an empty queue."""
+        self._turn += 1
+        if self._first and (self._turn % _SHARES or not self._classes):
+            return Served(self._first.popleft(), None)
+        if not self._classes:
+            return None
+        overdue, like = max((urgency(now, *line[0][:2]), like) for like, line in self._classes.items())
+        line = self._classes[like]
+        item = line.popleft()[2]
+        if not line:
+            del self._classes[like]
+        return Served(item, overdue)
+
+    def __len__(self) -> int:
+        return len(self._first) + sum(map(len, self._classes.values()))

@@ -1,0 +1,29 @@
+"""Bounds for text that comes from outside, and the size that text takes where the API server stores it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SPACE = re.compile(r"\s+")
+_ELLIPSIS = "…"
+
+
+def bounded(text: str, limit: int) -> str:
+    """Cut text to at most `limit` characters, the last one an ellipsis where something was cut."""
+    text = _CONTROL.sub("\ufffd", text)
+    return text if len(text) <= limit else text[: limit - 1] + _ELLIPSIS
+
+
+def one_line(text: str, limit: int) -> str:
+    """Put text on one line of at most `limit` characters."""
+    return bounded(_SPACE.sub(" ", text).strip(), limit)
+
+
+def stored_size(value: object) -> int:
+    """Bytes that a JSON value takes in etcd: Go escapes <, > and & as six bytes, and U+2028, U+2029."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    escaped = sum(text.count(char) for char in "<>&")
+    separators = text.count("\u2028") + text.count("\u2029")
+    return len(text.encode("utf-8", "replace")) + 5 * escaped + 3 * separators

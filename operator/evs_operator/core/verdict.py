@@ -1,0 +1,111 @@
+"""What a job's own answer means, and which conditions each state of an EvsJob has: the table of the design.
+
+Two verdicts are never mixed: what happened to the job (here), and how well we can see it
+(`core.observation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from evs_operator.api.conditions import ConditionStatus
+from evs_operator.api.reasons import Reason
+from evs_operator.api.status import Failure
+from evs_operator.cloud import job as cloud_job
+from evs_operator.cloud.job import Job
+
+from .failure import failure_of, summary
+from .result import duration_text
+from .text import one_line
+
+
+class State(Enum):
+    """Row of the condition table that an EvsJob is in."""
+
+    IN_PROGRESS = "in progress"
+    ACTION_REQUIRED = "a person must act"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SUSPENDED = "suspended"
+
+
+def _row(
+    ready: ConditionStatus,
+    complete: ConditionStatus,
+    failed: ConditionStatus,
+    *,
+    reconciling: bool = False,
+    stalled: bool = False,
+    suspended: bool = False,
+) -> Mapping[str, ConditionStatus | None]:
+    return {
+        "Ready": ready,
+        "Complete": complete,
+        "Failed": failed,
+        "Reconciling": "True" if reconciling else None,
+        "Stalled": "True" if stalled else None,
+        "Suspended": "True" if suspended else None,
+    }
+
+
+STATES: Final[Mapping[State, Mapping[str, ConditionStatus | None]]] = {
+    State.IN_PROGRESS: _row("Unknown", "False", "False", reconciling=True),
+    State.ACTION_REQUIRED: _row("False", "False", "False", stalled=True),
+    State.SUCCEEDED: _row("True", "True", "False"),
+    State.FAILED: _row("False", "False", "True", stalled=True),
+    State.SUSPENDED: _row("False", "False", "False", suspended=True),
+}
+"""Condition type to status per state; None: the condition is absent. `Observed` comes from the observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the API's answer says of the job, in the words of a condition."""
+
+    state: State
+    reason: Reason
+    message: str
+    failure: Failure | None = None
+
+
+def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
+    """Read the verdict from a job: SUCCESS with a failed sub-job at any depth is a failure."""
+    what = job.job_type or "the job"
+    if job.outcome is cloud_job.Outcome.FAILED:
+        return _failed(job, Reason.JOB_FAILED, redact)
+    if job.outcome is cloud_job.Outcome.SUCCEEDED:
+        if any(sub.outcome is cloud_job.Outcome.FAILED for sub in job.descendants()):
+            return _failed(job, Reason.SUB_JOB_FAILED, redact)
+        message = f"{what} succeeded{_took(job)}{_progress(job)}"
+        return Outcome(State.SUCCEEDED, Reason.JOB_SUCCEEDED, one_line(redact(message), 1024))
+    word = job.status.upper()
+    if word == "INIT":
+        reason, message = Reason.JOB_INITIALIZING, f"{what} is being initialized"
+    elif word == "RUNNING":
+        reason, message = Reason.JOB_RUNNING, f"{what} is running{_progress(job)}"
+    else:
+        reason = Reason.UNKNOWN_JOB_STATUS
+        message = f"{what} reports the status {job.status!r}, taken as in progress{_progress(job)}"
+    return Outcome(State.IN_PROGRESS, reason, one_line(redact(message), 1024))
+
+
+def _failed(job: Job, reason: Reason, redact: Callable[[str], str]) -> Outcome:
+    failure = failure_of(job, redact)
+    return Outcome(State.FAILED, reason, summary(job, failure, redact), failure)
+
+
+def _took(job: Job) -> str:
+    if job.begin_time is None or job.end_time is None or job.end_time < job.begin_time:
+        return ""
+    return f" in {duration_text((job.end_time - job.begin_time).total_seconds())}"
+
+
+def _progress(job: Job) -> str:
+    subs = tuple(job.descendants())
+    if not subs:
+        return ""
+    finished = sum(1 for sub in subs if sub.outcome is not cloud_job.Outcome.IN_PROGRESS)
+    return f", {finished} of {len(subs)} sub-jobs finished"

@@ -1,0 +1,276 @@
+"""One look at one EvsJob: poll where a call is due, decide, write, and say when to look again.
+
+Called by the dispatcher's workers with an entry that is due. An observation that could not be written is
+kept and written later without asking the cloud again: the record of a finished job may be gone by then.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from evs_operator.api.conditions import condition_of, parse_timestamp
+from evs_operator.api.reasons import Reason
+from evs_operator.cloud import errors
+from evs_operator.cloud.client import EvsClient
+from evs_operator.core.decide import Subject, deadline_of
+from evs_operator.core.durations import Durations
+from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
+from evs_operator.core.schedule import next_poll, work_began
+from evs_operator.kube.api import KubeError
+from evs_operator.observe.metrics import Metrics
+
+from . import intervals
+from .clock import Clock
+from .dispatcher import CallBudget
+from .scheduler import Scheduler
+from .sessions import ConnectionTroubleError, Session, Sessions
+from .store import Entry, Store, shrink
+from .writer import StatusWriter
+
+_log = logging.getLogger(__name__)
+
+_REFUSED_WAIT: Final = 60.0
+_SETTLING: Final = 3.0
+"""Seconds in which what is applied together with a new EvsJob, such as its Secret, may still arrive."""
+_SETTLING_STEP: Final = 0.5
+
+
+class Poller:
+    """Processes entries; one instance per process."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        scheduler: Scheduler,
+        sessions: Sessions,
+        writer: StatusWriter,
+        durations: Durations,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._sessions = sessions
+        self._writer = writer
+        self._durations = durations
+        self._metrics = metrics
+        self._clock = clock
+
+    def lane_of(self, entry: Entry) -> tuple[object, CallBudget] | None:
+        """Return lane and budget of the call that an entry needs; None where it needs none."""
+        if entry.spec is None or not self._needs_call(entry):
+            return None
+        session = self._sessions.find(entry.namespace, entry.spec)
+        if session is None or session.spec is None:
+            return None
+        if session.block and self._clock() < session.block.retry_at:
+            return None
+        return session.key, session.budget
+
+    async def work(self, entry: Entry) -> None:
+        """Process an entry that is due; what goes wrong at the API server is tried again later."""
+        version = entry.version
+        try:
+            await self._process(entry)
+            entry.write_failures = 0
+        except KubeError as error:
+            entry.write_failures += 1
+            wait = min(2.0**entry.write_failures, 60.0)
+            _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message)
+            self._scheduler.schedule(entry, self._clock() + wait)
+        except Exception:  # noqa: BLE001  # a fault of ours in one EvsJob must not end the worker of all
+            _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name)
+            self._scheduler.schedule(entry, self._clock() + 60.0)
+        if entry.version != version and not entry.deleted:
+            self._scheduler.schedule(entry, self._clock())
+
+    def consider(self, entry: Entry) -> None:
+        """Schedule an entry that is new or changed; nothing is polled that has ended and is not asked for."""
+        now = self._clock()
+        if entry.finished and not entry.request_open and self._is_settled(entry):
+            due = intervals.delete_at(entry)
+            shrink(entry)
+            if due is None:
+                self._scheduler.cancel(entry)
+            else:
+                self._scheduler.schedule(entry, max(due, now))
+            return
+        entry.poll_at = now
+        entry.failures = 0
+        self._scheduler.schedule(entry, now)
+
+    def _is_settled(self, entry: Entry) -> bool:
+        return entry.spec is not None and entry.status.get("observedGeneration") == entry.generation
+
+    def _needs_call(self, entry: Entry) -> bool:
+        if entry.spec is None or entry.pending is not None or entry.spec.suspend:
+            return False
+        if entry.finished:
+            return entry.request_open
+        return entry.poll_at <= self._clock()
+
+    async def _process(self, entry: Entry) -> None:
+        if entry.deleted:
+            return
+        due = intervals.delete_at(entry)
+        if due is not None and due <= self._clock() and not entry.request_open:
+            await self._writer.delete(entry)
+            return
+        if entry.spec is None:
+            await self._writer.refuse(entry)
+            return
+        observation = entry.pending
+        target, project_id, session = entry.spec.target(), None, None
+        if self._needs_call(entry):
+            session, project_id, observation = await self._observe(entry)
+            if session is None and not entry.status.get("jobId") and self._clock() < entry.first_seen + _SETTLING:
+                self._scheduler.schedule(entry, self._clock() + _SETTLING_STEP)
+                return
+        if entry.deleted or entry.spec is None or entry.spec.target() != target:
+            return  # the answer speaks of a job that nobody asks for any more
+        entry.pending = observation
+        await self._writer.write(entry, observation, project_id, self._estimate_for(entry, observation))
+        entry.pending = None
+        if isinstance(observation, JobSeen):
+            self._learn(entry, observation)
+        self._schedule_next(entry, observation, session)
+
+    async def _observe(self, entry: Entry) -> tuple[Session | None, str | None, Observation]:
+        """Ask the cloud; a connection that cannot be used is an observation too."""
+        if entry.spec is None:
+            raise ValueError("an EvsJob without a readable spec cannot be polled")
+        for _ in range(2):
+            try:
+                session, project_id, client = await self._sessions.client_for(entry.namespace, entry.spec)
+            except ConnectionTroubleError as trouble:
+                entry.failures += 1
+                return None, None, trouble.trouble
+            observation = await self._poll(entry, session, project_id, client)
+            if not isinstance(observation, Trouble):
+                break
+            if observation.reason is not Reason.UNAUTHORIZED or session.block is not None:
+                entry.failures += 1
+                break
+            # refused, but the Secret holds another credential by now: that one is tried at once
+        return session, project_id, observation
+
+    async def _poll(self, entry: Entry, session: Session, project_id: str, client: EvsClient) -> Observation:
+        if entry.spec is None:
+            raise ValueError("an EvsJob without a readable spec cannot be polled")
+        started = self._clock()
+        entry.last_poll = started
+        code = "200"
+        try:
+            job = await client.get_job(project_id, entry.spec.job_id)
+        except errors.CloudError as error:
+            code = str(error.http_status or type(error).__name__)
+            return await self._failed(entry, session, project_id, error)
+        finally:
+            seconds = self._clock() - started
+            self._metrics.api_requests.labels(operation="get_job", code=code).inc()
+            self._metrics.api_request_duration.labels(operation="get_job").observe(seconds)
+        entry.failures = 0
+        session.budget.succeeded(self._clock())
+        self._accepted(session)
+        entry.history = intervals.told(entry, session.uid, job, self._clock())
+        return JobSeen(job)
+
+    async def _failed(self, entry: Entry, session: Session, project_id: str, error: errors.CloudError) -> Observation:
+        """Take the consequences of a failed call for its connection, and say what it means for the job."""
+        trouble = trouble_of(error)
+        now = self._clock()
+        if isinstance(error, errors.RateLimited):
+            self._metrics.throttled.inc()
+            session.budget.throttled(now, error.retry_after)
+        elif isinstance(error, errors.Unauthorized):
+            wait = error.retry_after if isinstance(error, errors.AccessKeyLocked) else _REFUSED_WAIT
+            self._sessions.refused(session, trouble, wait)
+            await self._sessions.refresh(session)
+            self._sessions.changed(session)
+        elif isinstance(error, errors.JobMissing | errors.WrongProject | errors.Forbidden):
+            self._accepted(session)
+        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
+            if not session.unreachable:
+                session.unreachable = trouble.message()
+                self._sessions.changed(session)
+        return trouble
+
+    def _accepted(self, session: Session) -> None:
+        blocked = session.block is not None
+        if self._sessions.accepted(session):
+            self._sessions.changed(session)
+            if blocked:
+                self.wake_jobs_of(session)
+
+    def wake_jobs_of(self, session: Session | None) -> None:
+        """Poll the unfinished EvsJobs of a connection now, within its budget; None: those without one."""
+        now = self._clock()
+        for entry in self._store:
+            if entry.finished or entry.spec is None or entry.spec.suspend:
+                continue
+            if self._sessions.find(entry.namespace, entry.spec) is session:
+                entry.poll_at = now
+                entry.failures = 0
+                self._scheduler.schedule(entry, now)
+
+    def _estimate_for(self, entry: Entry, observation: Observation | None) -> float | None:
+        if not isinstance(observation, JobSeen) or entry.history is None:
+            return None
+        now = self._clock()
+        age = now - work_began(entry.history)
+        left = self._durations.estimate(entry.history.connection, entry.history.job_type, age)
+        return None if left is None else now + left
+
+    def _learn(self, entry: Entry, observation: JobSeen) -> None:
+        job, history = observation.job, entry.history
+        if not entry.finished or history is None or job.end_time is None:
+            return
+        end = job.end_time.timestamp()
+        closing = None if history.last_sub_job_end is None else end - history.last_sub_job_end
+        self._durations.learn(history.connection, history.job_type, end - work_began(history), closing)
+
+    def _schedule_next(self, entry: Entry, observation: Observation | None, session: Session | None) -> None:
+        now = self._clock()
+        if entry.deleted or entry.spec is None:
+            return
+        if entry.finished and not entry.request_open:
+            self.consider(entry)
+            return
+        if entry.spec.suspend:
+            self._scheduler.cancel(entry)
+            return
+        if observation is not None:
+            entry.poll_at = now + self._wait(entry, observation, session, now)
+        subject = self.subject_of(entry)
+        deadline = deadline_of(subject, entry.status)
+        due = entry.poll_at
+        ready = condition_of(entry.status.get("conditions", []), "Ready")
+        passed = ready is not None and ready["reason"] == Reason.DEADLINE_EXCEEDED
+        if deadline is not None and not passed and now < deadline.timestamp() + 1.0:
+            due = min(due, deadline.timestamp() + 0.05)
+        self._scheduler.schedule(entry, max(due, now))
+
+    def _wait(self, entry: Entry, observation: Observation, session: Session | None, now: float) -> float:
+        if isinstance(observation, JobSeen):
+            if entry.history is None or entry.spec is None:
+                return intervals.after_failure(entry, passing=True)
+            deadline = deadline_of(self.subject_of(entry), entry.status)
+            if deadline is not None and deadline.timestamp() <= now:
+                return float(entry.spec.polling.max_interval)
+            return next_poll(entry.history, self._durations, now)
+        if observation.reason is Reason.RATE_LIMITED and session is not None:
+            return max(session.budget.paused_until - now, 0.1)
+        start = parse_timestamp(entry.status.get("observationStartTime"))
+        if observation.reason is Reason.JOB_NOT_FOUND and "jobStatus" not in entry.status and start:
+            wait = intervals.within_grace(start, now, intervals.after_failure(entry, passing=True))
+            if wait is not None:
+                return wait
+        if session is not None and session.block is not None:
+            return max(session.block.retry_at - now, 0.0)
+        return intervals.after_failure(entry, passing=observation.reason.passing)
+
+    def subject_of(self, entry: Entry) -> Subject:
+        """Return the entry in the words of `decide()`."""
+        return self._writer.subject_of(entry, None)

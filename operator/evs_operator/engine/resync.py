@@ -1,0 +1,84 @@
+"""Compares the store with what the API server lists, so that nothing a watch missed stays wrong.
+
+Every five minutes, and after the watch listed everything anew, a metadata-only LIST removes EvsJobs that
+are gone; where the LIST shows changes that the watch does not bring, the watch is dead and is restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection
+from typing import Final
+
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.objects import Listed
+
+from .clock import Clock
+from .store import Store
+
+_PERIOD: Final = 300.0
+_SETTLE: Final = 5.0
+_WATCH_LAG: Final = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class Resync:
+    """Runs beside the watch; one instance per process."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        store: Store,
+        clock: Clock,
+        namespaces: Collection[str],
+        restart_watch: Callable[[], None],
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._clock = clock
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._restart_watch = restart_watch
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Compare soon: the watch listed everything anew."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Compare again and again until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._asked.wait(), timeout=_PERIOD * random.uniform(0.9, 1.1))
+                await asyncio.sleep(_SETTLE)
+            except TimeoutError:
+                pass
+            self._asked.clear()
+            try:
+                await self.compare()
+            except KubeError as error:
+                _log.warning("resync: %s", error.message)
+
+    async def compare(self) -> None:
+        """List once and put the store right."""
+        started = self._clock()
+        listed = [item for namespace in self._namespaces async for item in objects.list_jobs(self._api, namespace)]
+        gone = self._store.retain({item.uid for item in listed}, started)
+        if gone:
+            _log.info("resync: %d EvsJobs were deleted unseen", len(gone))
+        if any(self._is_behind(item) for item in listed):
+            await asyncio.sleep(_WATCH_LAG)
+            behind = sum(1 for item in listed if self._is_behind(item))
+            if behind:
+                _log.warning("resync: the watch missed changes of %d EvsJobs, it is restarted", behind)
+                self._restart_watch()
+
+    async def expected(self) -> int:
+        """Return how many EvsJobs there are now."""
+        return sum([await objects.count_jobs(self._api, namespace) for namespace in self._namespaces])
+
+    def _is_behind(self, item: Listed) -> bool:
+        return self._store.is_older(item.uid, item.resource_version)

@@ -1,0 +1,197 @@
+"""What the operator knows of each EvsJob: by uid, the newest resourceVersion wins, deletes are final.
+
+The source calls `apply()` for every event, the resync calls `retain()`. A finished EvsJob keeps only what a
+later change needs: its status is dropped and comes again with the event that brings the change.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, cast
+
+from evs_operator.api.conditions import Condition
+from evs_operator.api.names import REQUESTED_AT
+from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
+from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus
+from evs_operator.core.decide import is_finished
+from evs_operator.core.observation import Observation
+from evs_operator.core.schedule import PollHistory
+
+_STATUS_FIELDS: Final = frozenset(EvsJobStatus.__annotations__)
+_MAX_DELETED = 10_000
+
+
+class Change(Enum):
+    """What an event changed, as far as polling is concerned."""
+
+    NONE = "none"
+    SPEC = "spec"
+    DELETED = "deleted"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request."""
+
+    uid: str
+    namespace: str
+    name: str
+    resource_version: str = "0"
+    generation: int = 0
+    spec: EvsJobSpec | None = None
+    spec_error: str = ""
+    requested_at: str | None = None
+    status: EvsJobStatus = field(default_factory=lambda: cast(EvsJobStatus, {}))
+    finished: bool = False
+    completion: str | None = None
+    handled: str | None = None
+    first_seen: float = 0.0
+    anew: bool = False
+    version: int = 0
+    deleted: bool = False
+    busy: bool = False
+    due: float = 0.0
+    due_seq: int = 0
+    poll_at: float = 0.0
+    last_poll: float | None = None
+    history: PollHistory | None = None
+    failures: int = 0
+    write_failures: int = 0
+    pending: Observation | None = None
+
+    @property
+    def request_open(self) -> bool:
+        """True while `requestedAt` names a request that no poll has answered yet."""
+        return self.requested_at is not None and self.requested_at != self.handled
+
+
+class Store:
+    """All EvsJobs by uid."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._entries: dict[str, Entry] = {}
+        self._deleted: dict[str, None] = {}
+        self._versions = itertools.count(1)
+        self.received = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._entries.values()))
+
+    def get(self, uid: str) -> Entry | None:
+        """Return the entry of that uid, None where it is gone."""
+        return self._entries.get(uid)
+
+    def apply(self, event_type: str | None, body: Mapping[str, object]) -> tuple[Entry | None, Change]:
+        """Take one event; return the entry it is about and what it changed."""
+        metadata = cast(Mapping[str, object], body.get("metadata") or {})
+        uid = str(metadata.get("uid"))
+        self.received += 1
+        if event_type == "DELETED":
+            return self.remove(uid), Change.DELETED
+        if uid in self._deleted:
+            return None, Change.NONE
+        entry = self._entries.get(uid)
+        if entry is None:
+            entry = Entry(uid, str(metadata.get("namespace")), str(metadata.get("name")), first_seen=self._now())
+            self._entries[uid] = entry
+        elif not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
+            return entry, Change.NONE
+        return entry, self._update(entry, metadata, body)
+
+    def remove(self, uid: str) -> Entry | None:
+        """Forget an object for good; an event of it that comes later is ignored."""
+        self._deleted[uid] = None
+        if len(self._deleted) > _MAX_DELETED:
+            del self._deleted[next(iter(self._deleted))]
+        entry = self._entries.pop(uid, None)
+        if entry is not None:
+            entry.deleted = True
+        return entry
+
+    def retain(self, uids: Collection[str], before: float) -> list[Entry]:
+        """Remove entries that a LIST begun at `before` did not show; return them."""
+        gone = [entry for uid, entry in self._entries.items() if uid not in uids and entry.first_seen < before]
+        for entry in gone:
+            self.remove(entry.uid)
+        return gone
+
+    def is_older(self, uid: str, resource_version: str) -> bool:
+        """Tell whether the store lacks an object, or holds an older one than that version."""
+        entry = self._entries.get(uid)
+        if entry is None:
+            return uid not in self._deleted
+        return _newer(resource_version, entry.resource_version)
+
+    def wrote(self, entry: Entry, status: EvsJobStatus, resource_version: str) -> None:
+        """Take over what was written, so that its echo is no news."""
+        if _newer(resource_version, entry.resource_version):
+            entry.resource_version = resource_version
+        self._take_status(entry, status)
+        entry.anew = False
+
+    def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
+        known = entry.version > 0
+        before = (entry.generation, entry.requested_at, entry.finished)
+        entry.resource_version = str(metadata.get("resourceVersion"))
+        generation = metadata.get("generation")
+        entry.generation = generation if isinstance(generation, int) else 0
+        annotations = cast(Mapping[str, object], metadata.get("annotations") or {})
+        requested = annotations.get(REQUESTED_AT)
+        entry.requested_at = str(requested) if requested else None
+        if not known or entry.generation != before[0]:
+            self._take_spec(entry, body.get("spec"))
+        self._take_status(entry, own_status(body.get("status")))
+        if known and (entry.generation, entry.requested_at, entry.finished) == before:
+            return Change.NONE
+        entry.version = next(self._versions)
+        return Change.SPEC
+
+    def _take_spec(self, entry: Entry, raw: object) -> None:
+        previous = entry.spec
+        try:
+            entry.spec, entry.spec_error = parse_spec(raw), ""
+        except SpecError as error:
+            entry.spec, entry.spec_error = None, str(error)
+        if previous is not None and entry.spec is not None and previous.target() != entry.spec.target():
+            entry.anew = True
+            entry.first_seen = self._now()
+            entry.last_poll = entry.history = entry.pending = None
+            entry.failures = 0
+
+    def _take_status(self, entry: Entry, status: EvsJobStatus) -> None:
+        entry.finished = is_finished(status) and not entry.anew
+        entry.completion = status.get("completionTime")
+        entry.handled = status.get("lastHandledReconcileAt")
+        entry.status = status
+
+
+def own_status(raw: object) -> EvsJobStatus:
+    """Return the part of a stored status that this operator owns."""
+    if not isinstance(raw, Mapping):
+        return {}
+    status = cast(EvsJobStatus, {key: value for key, value in raw.items() if key in _STATUS_FIELDS})
+    if "conditions" in status:
+        conditions: list[Condition] = status["conditions"]
+        status["conditions"] = [c for c in conditions if c.get("type") in CONDITION_TYPES]
+    return status
+
+
+def shrink(entry: Entry) -> None:
+    """Drop what a finished EvsJob does not need until it changes again."""
+    if entry.finished:
+        entry.status = {}
+        entry.pending = entry.history = None
+
+
+def _newer(one: str, other: str) -> bool:
+    try:
+        return int(one) > int(other)
+    except ValueError:
+        return one != other

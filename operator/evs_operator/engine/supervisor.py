@@ -1,0 +1,287 @@
+"""Starts the parts, keeps them running, and ends them in order. `evs-operator run` is this.
+
+Order of the end: stop watching, stop taking due EvsJobs, let polls in flight finish, write what was decided,
+exit 0. Deliberately not done here: any decision about a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from typing import Final
+
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_JOB
+from evs_operator.cloud.endpoints import AllowList
+from evs_operator.core.durations import Durations
+from evs_operator.kube import objects, source
+from evs_operator.kube.access import Access, missing_access
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.cluster import Cluster, ClusterError, load_cluster
+from evs_operator.observe import logs
+from evs_operator.observe.health import HealthServer
+from evs_operator.observe.metrics import Metrics
+from evs_operator.settings import Settings
+
+from .clock import Clock
+from .connections import Connections
+from .dispatcher import Dispatcher
+from .poller import Poller
+from .redaction import Redaction
+from .resync import Resync
+from .scheduler import Scheduler
+from .sessions import Sessions
+from .store import Change, Store
+from .writer import StatusWriter
+
+_POLLS_FINISH: Final = 5.0
+_WRITES_FINISH: Final = 5.0
+_SYNC_WAIT: Final = 30.0
+_LOOP_LATE: Final = 90.0
+_POLL_LATE: Final = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator until SIGTERM or SIGINT; return the exit code."""
+    redaction = Redaction()
+    logs.configure(settings.log_format, settings.log_level, redaction)
+    try:
+        cluster = await load_cluster(settings.kubeconfig)
+    except ClusterError as error:
+        _log.error("%s", error)
+        return 2
+    operator = Operator(settings, cluster, redaction)
+    try:
+        return await operator.run()
+    finally:
+        await operator.aclose()
+
+
+class Operator:
+    """All parts of one process."""
+
+    def __init__(self, settings: Settings, cluster: Cluster, redaction: Redaction) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._clock = Clock()
+        self._metrics = Metrics()
+        self._api = KubeApi(cluster)
+        self._store = Store(self._clock)
+        self._scheduler = Scheduler()
+        self._sessions = Sessions(
+            self._api, AllowList(settings.allow_endpoints), settings.operator_namespace, self._clock
+        )
+        writer = StatusWriter(self._api, self._store, self._metrics, self._clock, redaction)
+        self._poller = Poller(
+            store=self._store,
+            scheduler=self._scheduler,
+            sessions=self._sessions,
+            writer=writer,
+            durations=Durations(),
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        self._dispatcher = Dispatcher(self._scheduler, self._poller.work, self._poller.lane_of, self._clock)
+        self._connections = Connections(
+            api=self._api,
+            sessions=self._sessions,
+            store=self._store,
+            poller=self._poller,
+            clock=self._clock,
+            redact=redaction,
+            wake=self._dispatcher.wake,
+            on_secrets=lambda: redaction.hold(self._sessions.literals()),
+        )
+        self._resync = Resync(self._api, self._store, self._clock, settings.namespaces, self._restart_watch)
+        self._health = HealthServer(
+            settings.http_address, healthy=self._unhealthy, ready=self._unready, metrics=self._metrics
+        )
+        self._stop = asyncio.Event()
+        self._restart = asyncio.Event()
+        self._waiting_for = "starting"
+        self._synced = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run all parts until asked to stop; return the exit code."""
+        self._take_signals()
+        try:
+            await self._health.start()
+        except OSError as error:
+            _log.error("--http-address: %s", error)
+            return 2
+        tasks = [
+            asyncio.create_task(self._watch(), name="watch"),
+            asyncio.create_task(self._work(), name="work"),
+        ]
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task is not stop and (error := task.exception()):
+                _log.error("%s ended: %s: %s", task.get_name(), type(error).__name__, error, exc_info=error)
+        failed = stop not in done
+        await self._shut_down(tasks[0], tasks[1:], stop)
+        return 1 if failed else 0
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._health.stop()
+        await self._sessions.aclose()
+        await self._api.aclose()
+
+    async def _shut_down(
+        self, watch: asyncio.Task[None], tasks: list[asyncio.Task[None]], stop: asyncio.Task[bool]
+    ) -> None:
+        _log.info("stopping")
+        watch.cancel()
+        stop.cancel()
+        self._dispatcher.stopping = True
+        await self._drained(_POLLS_FINISH)
+        if any(entry.busy and entry.pending is not None for entry in self._store):
+            await self._drained(_WRITES_FINISH)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(watch, stop, *tasks, return_exceptions=True)
+        _log.info("stopped")
+
+    async def _drained(self, seconds: float) -> None:
+        end = self._clock() + seconds
+        while self._dispatcher.in_flight and self._clock() < end:  # noqa: ASYNC110  # a count, over in seconds
+            await asyncio.sleep(0.02)
+
+    async def _watch(self) -> None:
+        """Wait until watching is possible, watch, and start again whenever a watch ends."""
+        while True:
+            access = await self._wait_for_access()
+            self._restart.clear()
+            watch = asyncio.create_task(
+                source.watch(
+                    self._cluster, access.kinds, self._settings.namespaces, self._on_event, self._take_signals
+                ),
+                name="source",
+            )
+            restart = asyncio.create_task(self._restart.wait(), name="restart")
+            try:
+                if not self._synced.is_set():
+                    await self._sync(access)
+                await asyncio.wait([watch, restart], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (watch, restart):
+                    task.cancel()
+                await asyncio.gather(watch, restart, return_exceptions=True)
+            self._metrics.watch_restarts.inc()
+            self._resync.ask()
+            await asyncio.sleep(1.0)
+
+    async def _wait_for_access(self) -> Access:
+        wait = 1.0
+        while True:
+            try:
+                access = await missing_access(self._api, self._settings.namespaces)
+                problem = access.problem
+            except KubeError as error:
+                problem = error.message
+            else:
+                if not problem:
+                    self._waiting_for = ""
+                    return access
+            if problem != self._waiting_for:
+                _log.warning("waiting: %s", problem)
+            self._waiting_for = problem
+            await asyncio.sleep(wait)
+            wait = min(wait * 1.5, 10.0)
+
+    async def _sync(self, access: Access) -> None:
+        """Learn what is there before the first poll: connections, and all EvsJobs that the watch lists."""
+        end = self._clock() + _SYNC_WAIT
+        while True:
+            try:
+                for kind in access.kinds:
+                    await self._read_connections(kind)
+                expected = await self._resync.expected()
+                break
+            except KubeError as error:
+                _log.warning("waiting: %s", error.message)
+                await asyncio.sleep(2.0)
+        while self._store.received < expected and self._clock() < end:  # noqa: ASYNC110  # a count of events
+            await asyncio.sleep(0.02)
+        self._synced.set()
+        _log.info("synced: %d EvsJobs", len(self._store))
+
+    async def _read_connections(self, kind: str) -> None:
+        if kind == EVS_JOB:
+            return
+        namespaces = self._settings.namespaces if kind == EVS_CONNECTION else ()
+        for namespace in namespaces or (None,):
+            for body in await objects.list_connections(self._api, kind, namespace):
+                self._connections.on_event(kind, None, body)
+
+    async def _work(self) -> None:
+        await self._synced.wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._dispatcher.run(), name="dispatcher")
+            group.create_task(self._connections.run(), name="connections")
+            group.create_task(self._resync.run(), name="resync")
+            group.create_task(self._measure(), name="measure")
+
+    async def _measure(self) -> None:
+        while True:
+            states = {"finished": 0, "suspended": 0, "polling": 0}
+            for entry in self._store:
+                suspended = entry.spec is not None and entry.spec.suspend
+                states["finished" if entry.finished else "suspended" if suspended else "polling"] += 1
+            for state, number in states.items():
+                self._metrics.jobs.labels(state=state).set(number)
+            self._metrics.oldest_due.set(self._overdue())
+            counts = {"ready": 0, "blocked": 0, "unverified": 0}
+            for session in self._sessions:
+                counts["blocked" if session.block else "ready" if session.verified else "unverified"] += 1
+                name = "/".join(part for part in (session.key.namespace, session.key.name) if part)
+                self._metrics.budget.labels(connection=name).set(session.budget.rate)
+            for state, number in counts.items():
+                self._metrics.connections.labels(state=state).set(number)
+            await asyncio.sleep(5.0)
+
+    def _on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
+        if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
+            self._connections.on_event(kind, event_type, body)
+            return
+        if event_type is None and self._synced.is_set():
+            self._resync.ask()
+        entry, change = self._store.apply(event_type, body)
+        if entry is None or change is Change.DELETED:
+            return
+        if change is Change.SPEC:
+            if not entry.busy:
+                self._poller.consider(entry)
+                self._dispatcher.wake()
+        elif entry.finished and not entry.busy:
+            self._poller.consider(entry)
+
+    def _restart_watch(self) -> None:
+        self._restart.set()
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def _overdue(self) -> float:
+        due = self._dispatcher.oldest_due()
+        return 0.0 if due is None else max(self._clock() - due, 0.0)
+
+    def _unhealthy(self) -> str | None:
+        if not self._synced.is_set():
+            return None
+        if self._clock() - self._dispatcher.last_turn > _LOOP_LATE:
+            return "the scheduler does not advance"
+        if self._overdue() > _POLL_LATE and not self._dispatcher.in_flight:
+            return "EvsJobs are due and nobody polls them"
+        return None
+
+    def _unready(self) -> str | None:
+        if self._waiting_for:
+            return f"waiting: {self._waiting_for}"
+        return None if self._synced.is_set() else "waiting: the first list of EvsJobs is not complete"

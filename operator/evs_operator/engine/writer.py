@@ -1,0 +1,163 @@
+"""Writes what was decided: one server-side apply per change, on the very object that was decided on.
+
+A refused write (409) means that the object changed or is another one by now: it is read and decided again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from evs_operator.api.conditions import condition_of, parse_timestamp
+from evs_operator.api.names import EVS_JOB
+from evs_operator.api.status import EvsJobStatus, same_status
+from evs_operator.core.decide import Subject, decide, refuse
+from evs_operator.core.observation import Observation
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.objects import ObjectKey
+from evs_operator.observe.metrics import Metrics
+
+from .clock import Clock
+from .store import Entry, Store
+
+_log = logging.getLogger(__name__)
+_TRIES: Final = 5
+
+
+class StatusWriter:
+    """Decides and writes the status of EvsJobs."""
+
+    def __init__(
+        self, api: KubeApi, store: Store, metrics: Metrics, clock: Clock, redact: Callable[[str], str]
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._redact = redact
+
+    async def write(
+        self,
+        entry: Entry,
+        observation: Observation | None,
+        project_id: str | None,
+        estimate: float | None,
+    ) -> None:
+        """Decide on an observation and write the status where its meaning changed; raises KubeError."""
+        moment = None if estimate is None else datetime.fromtimestamp(estimate, UTC)
+        target = entry.spec.target() if entry.spec else None
+
+        def decided() -> EvsJobStatus | None:
+            if entry.spec is None or entry.spec.target() != target:
+                return None
+            subject = self.subject_of(entry, project_id)
+            return decide(subject, entry.status, observation, self._clock.wall(), redact=self._redact, estimate=moment)
+
+        await self._apply(entry, decided)
+
+    async def refuse(self, entry: Entry) -> None:
+        """Write that the spec cannot be read."""
+
+        def decided() -> EvsJobStatus | None:
+            if entry.spec is not None:
+                return None
+            message = self._redact(entry.spec_error)
+            return refuse(entry.generation, entry.status, message, self._clock.wall())
+
+        await self._apply(entry, decided)
+
+    async def delete(self, entry: Entry) -> None:
+        """Delete an EvsJob whose time to live is over; a namesake created since is left alone."""
+        try:
+            await objects.delete(self._api, _key(entry), entry.uid)
+        except KubeError as error:
+            if error.status not in (404, 409):
+                raise
+        _log.info("EvsJob %s/%s: deleted, ttlSecondsAfterFinished is over", entry.namespace, entry.name)
+        self._store.remove(entry.uid)
+
+    def subject_of(self, entry: Entry, project_id: str | None) -> Subject:
+        """Return the entry in the words of `decide()`; the entry must have a readable spec."""
+        if entry.spec is None:
+            raise ValueError("an EvsJob without a readable spec has no subject")
+        return Subject(
+            generation=entry.generation,
+            spec=entry.spec,
+            observation_start=datetime.fromtimestamp(entry.first_seen, UTC),
+            project_id=project_id,
+            requested_at=entry.requested_at,
+            anew=entry.anew,
+        )
+
+    async def _apply(self, entry: Entry, decided: Callable[[], EvsJobStatus | None]) -> None:
+        for _ in range(_TRIES):
+            status = None if entry.deleted else decided()
+            if status is None or same_status(status, entry.status):
+                return
+            try:
+                version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
+            except KubeError as error:
+                self._metrics.status_writes.labels(result=_result(error)).inc()
+                if error.status == 404:
+                    self._store.remove(entry.uid)
+                    return
+                if error.status != 409:
+                    raise
+                await self._read_again(entry)
+                continue
+            self._metrics.status_writes.labels(result="written").inc()
+            self._tell(entry, status)
+            self._store.wrote(entry, status, version)
+            return
+        raise KubeError(409, f"{entry.namespace}/{entry.name}: changed {_TRIES} times while it was written")
+
+    async def _read_again(self, entry: Entry) -> None:
+        """Take the object as it is now; another uid under the name means that ours is gone."""
+        try:
+            body = await objects.read(self._api, _key(entry))
+        except KubeError as error:
+            if error.status != 404:
+                raise
+            self._store.remove(entry.uid)
+            return
+        metadata = body.get("metadata")
+        if not isinstance(metadata, dict) or metadata.get("uid") != entry.uid:
+            self._store.remove(entry.uid)
+            return
+        self._store.apply("MODIFIED", body)
+
+    def _tell(self, entry: Entry, status: EvsJobStatus) -> None:
+        """Log a transition on one line, and measure how late the end of a job came into its status."""
+        before = condition_of(entry.status.get("conditions", []), "Ready")
+        ready = condition_of(status.get("conditions", []), "Ready")
+        if ready is None or (before and not entry.anew and before["reason"] == ready["reason"]):
+            return
+        fields = {
+            "job": status.get("jobId", ""),
+            "reason": ready["reason"],
+            "duration": status.get("duration", ""),
+        }
+        _log.info(
+            "EvsJob %s/%s: %s: %s",
+            entry.namespace,
+            entry.name,
+            ready["reason"],
+            ready["message"],
+            extra=fields,
+        )
+        if "completionTime" in status and not entry.finished:
+            ended = parse_timestamp(status.get("endTime"))
+            if ended is not None:
+                late = (self._clock.wall() - ended).total_seconds()
+                self._metrics.end_to_status.observe(max(late, 0.0))
+
+
+def _key(entry: Entry) -> ObjectKey:
+    return ObjectKey(EVS_JOB, entry.namespace, entry.name)
+
+
+def _result(error: KubeError) -> str:
+    return {0: "unreachable", 403: "forbidden", 404: "gone", 409: "conflict"}.get(error.status, "error")

@@ -1,0 +1,83 @@
+"""What the API server serves and lets us do: asked before watching starts, and by `evs-operator check`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_JOB, GROUP, PLURALS, VERSION
+
+from . import objects
+from .api import KubeApi, KubeError
+
+KINDS: Final = (EVS_JOB, EVS_CONNECTION, CLUSTER_EVS_CONNECTION)
+_WATCH = ("list", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Kinds that can be watched; `problem` says on one line what keeps the operator from working, or ""."""
+
+    kinds: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One permission the operator uses; without an optional one it works, with less."""
+
+    verb: str
+    resource: str
+    group: str = GROUP
+    subresource: str = ""
+    optional: bool = False
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+        return f"{self.verb} {resource}{'.' + self.group if self.group else ''}"
+
+
+RIGHTS: Final = (
+    *(Right(verb, PLURALS[EVS_JOB]) for verb in ("get", "list", "watch", "delete")),
+    Right("patch", PLURALS[EVS_JOB], subresource="status"),
+    *(Right(verb, PLURALS[EVS_CONNECTION]) for verb in ("get", "list", "watch")),
+    Right("patch", PLURALS[EVS_CONNECTION], subresource="status"),
+    Right("get", "secrets", group=""),
+)
+CLUSTER_RIGHTS: Final = (
+    *(Right(verb, PLURALS[CLUSTER_EVS_CONNECTION], optional=True) for verb in ("get", "list", "watch")),
+    Right("patch", PLURALS[CLUSTER_EVS_CONNECTION], subresource="status", optional=True),
+    Right("get", "namespaces", group="", optional=True),
+)
+
+
+async def missing_access(api: KubeApi, namespaces: Collection[str]) -> Access:
+    """Find out which kinds can be watched; raises KubeError where the API server does not answer.
+
+    Without the right to watch ClusterEvsConnections the operator works with namespaced connections alone.
+    """
+    try:
+        served = await objects.served_kinds(api)
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        served = frozenset()
+    absent = [PLURALS[kind] for kind in KINDS if kind not in served]
+    if absent:
+        names = ", ".join(f"{plural}.{GROUP}" for plural in absent)
+        return Access((), f"the CRDs of {GROUP}/{VERSION} are not installed: {names}; apply crds/")
+    kinds = []
+    for kind in KINDS:
+        places = [""] if kind == CLUSTER_EVS_CONNECTION else list(namespaces) or [""]
+        refused = [
+            f"{verb} {PLURALS[kind]}" + (f" in namespace {place}" if place else "")
+            for place in places
+            for verb in _WATCH
+            if not await objects.allowed(api, verb, GROUP, PLURALS[kind], place)
+        ]
+        if not refused:
+            kinds.append(kind)
+        elif kind != CLUSTER_EVS_CONNECTION:
+            return Access((), f"no permission to {', '.join(refused)}: grant it to the operator's ServiceAccount")
+    return Access(tuple(kinds))

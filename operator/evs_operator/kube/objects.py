@@ -1,0 +1,183 @@
+"""Calls on the group's own objects, Secrets and namespaces: paths, verbs and preconditions in one place."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from evs_operator.api.names import (
+    API_VERSION,
+    CLUSTER_EVS_CONNECTION,
+    EVS_JOB,
+    FIELD_MANAGER,
+    GROUP,
+    PLURALS,
+    VERSION,
+)
+
+from .api import METADATA, METADATA_LIST, KubeApi
+
+_GROUP_PATH: Final = f"/apis/{GROUP}/{VERSION}"
+_PAGE: Final = "500"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """Names one object of the group; `namespace` is "" for a cluster-scoped kind."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Path of the object below the API server's address."""
+        plural = PLURALS[self.kind]
+        if self.kind == CLUSTER_EVS_CONNECTION:
+            return f"{_GROUP_PATH}/{plural}/{quote(self.name)}"
+        return f"{_GROUP_PATH}/namespaces/{quote(self.namespace)}/{plural}/{quote(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Identity of one listed object."""
+
+    uid: str
+    namespace: str
+    resource_version: str
+
+
+async def apply_status(api: KubeApi, key: ObjectKey, status: Mapping[str, object], resource_version: str) -> str:
+    """Apply a complete status to the object that was decided on; return its new resourceVersion.
+
+    Server-side apply with the resourceVersion: a stale one, so also that of a namesake created since, is
+    refused with 409 (`metadata.uid` would not be checked); an absent object is 404 and is not created.
+    """
+    metadata: dict[str, str] = {"name": key.name, "resourceVersion": resource_version}
+    if key.namespace:
+        metadata["namespace"] = key.namespace
+    answer = await api.request(
+        "PATCH",
+        f"{key.path}/status",
+        params={"fieldManager": FIELD_MANAGER, "force": "true"},
+        body={"apiVersion": API_VERSION, "kind": key.kind, "metadata": metadata, "status": status},
+        content_type="application/apply-patch+yaml",
+        accept=f"{METADATA},application/json",
+    )
+    return str(_mapping(answer.get("metadata")).get("resourceVersion", resource_version))
+
+
+async def read(api: KubeApi, key: ObjectKey) -> dict[str, object]:
+    """Return one object whole."""
+    return await api.request("GET", key.path)
+
+
+async def delete(api: KubeApi, key: ObjectKey, uid: str) -> None:
+    """Delete that very object: a namesake with another uid is left alone (409)."""
+    await api.request(
+        "DELETE", key.path, body={"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
+    )
+
+
+async def list_jobs(api: KubeApi, namespace: str | None) -> AsyncIterator[Listed]:
+    """Yield the identity of every EvsJob, metadata only and in pages."""
+    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    params = {"limit": _PAGE}
+    while True:
+        page = await api.request(
+            "GET",
+            f"{_GROUP_PATH}{where}/{PLURALS[EVS_JOB]}",
+            params=params,
+            accept=f"{METADATA_LIST},application/json",
+        )
+        items = page.get("items")
+        for item in items if isinstance(items, list) else []:
+            metadata = _mapping(_mapping(item).get("metadata"))
+            yield Listed(str(metadata.get("uid")), str(metadata.get("namespace")), str(metadata.get("resourceVersion")))
+        token = _mapping(page.get("metadata")).get("continue")
+        if not token:
+            return
+        params = {"limit": _PAGE, "continue": str(token)}
+
+
+async def count_jobs(api: KubeApi, namespace: str | None) -> int:
+    """Return how many EvsJobs there are, from a page of one."""
+    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    page = await api.request(
+        "GET",
+        f"{_GROUP_PATH}{where}/{PLURALS[EVS_JOB]}",
+        params={"limit": "1"},
+        accept=f"{METADATA_LIST},application/json",
+    )
+    items = page.get("items")
+    remaining = _mapping(page.get("metadata")).get("remainingItemCount", 0)
+    return (len(items) if isinstance(items, list) else 0) + (remaining if isinstance(remaining, int) else 0)
+
+
+async def list_connections(api: KubeApi, kind: str, namespace: str | None) -> list[Mapping[str, object]]:
+    """Return all connections of one kind, whole."""
+    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    answer = await api.request("GET", f"{_GROUP_PATH}{where}/{PLURALS[kind]}")
+    items = answer.get("items")
+    return [_mapping(item) for item in items] if isinstance(items, list) else []
+
+
+async def served_kinds(api: KubeApi) -> frozenset[str]:
+    """Return the kinds of our group and version that the API server serves; empty without the CRDs."""
+    answer = await api.request("GET", _GROUP_PATH)
+    resources = answer.get("resources")
+    return frozenset(
+        str(_mapping(resource).get("kind")) for resource in (resources if isinstance(resources, list) else [])
+    )
+
+
+async def read_secret(api: KubeApi, namespace: str, name: str) -> Mapping[str, str]:
+    """Return the data of a Secret as text; a value that is not UTF-8 text is left out."""
+    answer = await api.request("GET", f"/api/v1/namespaces/{quote(namespace)}/secrets/{quote(name)}")
+    data = _mapping(answer.get("data"))
+    return {str(key): text for key, value in data.items() if (text := _decoded(value)) is not None}
+
+
+async def namespace_labels(api: KubeApi, namespace: str) -> Mapping[str, str]:
+    """Return the labels of a namespace."""
+    answer = await api.request("GET", f"/api/v1/namespaces/{quote(namespace)}", accept=f"{METADATA},application/json")
+    labels = _mapping(_mapping(answer.get("metadata")).get("labels"))
+    return {str(key): str(value) for key, value in labels.items()}
+
+
+async def allowed(
+    api: KubeApi, verb: str, group: str, resource: str, namespace: str = "", subresource: str = ""
+) -> bool:
+    """Ask the API server whether we may do something."""
+    attributes = {
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": namespace,
+    }
+    answer = await api.request(
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        body={
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        },
+    )
+    return _mapping(answer.get("status")).get("allowed") is True
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _decoded(value: object) -> str | None:
+    try:
+        return base64.b64decode(str(value)).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
