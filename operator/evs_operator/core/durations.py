@@ -1,17 +1,18 @@
-"""What is learned from jobs that ended: decayed histograms of durations per connection and job type.
+"""What is learned from the jobs followed: decayed histograms of durations per connection and job type.
 
-The engine owns one `Durations` and calls `learn` for each job whose end it sees (and, after a restart, for
-each finished EvsJob of the first LIST, oldest end first). `schedule.py` reads laws from it. A histogram
-forgets by one percent per finished job of its kind, so about the last hundred jobs count, whatever the rate
-of jobs.
+The engine owns one `Durations`. `schedule.teach` feeds it after each poll, with the end of a job or with the
+ages between which it was seen running: without the running ones, an operator that starts beside 9,500 long
+jobs would take the first hundred ends for all there is. After a restart the engine calls `learn` for the
+finished EvsJobs of the first LIST, oldest end first. `schedule.py` reads laws from it. A histogram forgets by
+one percent per finished job of its kind, so about the last hundred jobs count, whatever the rate of jobs.
 
 Jobs with sub-jobs leave two more histograms: the lead (until the last sub-job ended) and the closing (from
 there to the end of the job), because polls tell which of the two a job is in. A connection that has not yet
-finished a job of a type reads the histogram of that type over all connections, as worth five jobs, and
+followed a job of a type reads the histogram of that type over all connections, as worth five jobs, and
 starts its own from it.
 
-State: 93 floats of 4 bytes per histogram, and a `Law` of 1.7 kB while jobs of the kind are followed. The
-number of keys is bounded; the least recently used goes first.
+State per histogram: 187 floats of 4 bytes, and a `Law` of 2 kB while jobs of the kind are followed. The number
+of keys is bounded; the least recently used goes first.
 
 Deliberately not here: time, I/O, persistence. What a restart loses is in the objects' status or learned
 again from the next jobs.
@@ -22,53 +23,83 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import Hashable
+from itertools import accumulate
+from math import inf
 
-from evs_operator.core.schedule_law import BINS, Law, bin_of
+from evs_operator.core.schedule_law import BINS, Law, bin_of, part_of
 
 DECAY = 0.99
 BORROWED_JOBS = 5.0
 _ENOUGH_JOBS = 3.0
+_STALE = 10
 _RESCALE_AT = 1e6
 _NOTHING = Law()
 
 
 class Histogram:
-    """Weights of the durations of one kind of job, the newest job worth 1 and each older one 1 % less."""
+    """Durations of one kind of job, the newest job worth 1 and each older one 1 % less."""
 
-    __slots__ = ("_counts", "_law", "_unit")
+    __slots__ = ("_changes", "_ends", "_law", "_stale", "_unit")
 
     def __init__(self) -> None:
-        self._counts = array("f", bytes(4 * BINS))
-        # The newest job adds a growing unit instead of shrinking 93 counts per job.
+        self._ends = array("f", bytes(4 * BINS))
+        # Jobs under observation, as changes from bin to bin: running jobs come and go at every poll.
+        self._changes = array("f", bytes(4 * (BINS + 1)))
+        # The newest job adds a growing unit instead of shrinking 187 counts per job.
         self._unit = 1.0
         self._law: Law | None = None
+        self._stale = 0
 
-    def add(self, duration: float) -> None:
-        """Count one duration in seconds."""
+    def watch(self, since: float, until: float) -> None:
+        """Count that a job was not finished between two ages."""
+        if until <= since:
+            return
+        self._change(since, self._unit)
+        self._change(until, -self._unit)
+        self._stale += 1
+        if self._stale >= _STALE:
+            self._law = None
+
+    def add(self, duration: float, since: float) -> None:
+        """Count one duration in seconds, watched from the age `since` on."""
         self._unit /= DECAY
-        self._counts[bin_of(duration)] += self._unit
+        k = bin_of(duration)
+        self._ends[k] += self._unit
+        self._change(min(since, duration), self._unit)
+        self._changes[k + 1] -= self._unit
         self._law = None
         if self._unit > _RESCALE_AT:
-            self._counts = array("f", self.weights())
-            self._unit = 1.0
+            self._rescale(1.0 / self._unit)
 
-    def weights(self, limit: float | None = None) -> list[float]:
-        """Return the jobs per bin, scaled down to `limit` jobs where that is given and less."""
-        scale = 1.0 / self._unit
-        if limit is not None and (total := sum(self._counts) * scale) > limit:
-            scale *= limit / total
-        return [count * scale for count in self._counts]
+    def _change(self, age: float, weight: float) -> None:
+        k = bin_of(age)
+        later = weight * part_of(k, age)
+        self._changes[k] += weight - later
+        self._changes[k + 1] += later
 
-    def law(self, limit: float | None = None) -> Law:
-        """Return the law of these durations; it is built once after each change."""
+    def _rescale(self, scale: float) -> None:
+        self._ends = array("f", (count * scale for count in self._ends))
+        self._changes = array("f", (count * scale for count in self._changes))
+        self._unit = 1.0
+
+    def law(self, limit: float = inf) -> Law:
+        """Return the law of these durations, worth at most `limit` jobs; it is built once after each end."""
         if self._law is None:
-            self._law = Law(self.weights(limit))
+            scale = self._scale(limit)
+            ends = [count * scale for count in self._ends]
+            watched = accumulate(count * scale for count in self._changes)
+            self._law = Law(ends, [max(jobs, end) for jobs, end in zip(watched, ends, strict=False)])
+            self._stale = 0
         return self._law
+
+    def _scale(self, limit: float) -> float:
+        return min(1.0 / self._unit, limit / max(sum(self._ends), 1e-9))
 
     def borrow(self) -> Histogram:
         """Return a new histogram that starts with a few jobs' worth of this one."""
         started = Histogram()
-        started._counts = array("f", self.weights(BORROWED_JOBS))
+        started._ends, started._changes = self._ends, self._changes
+        started._rescale(self._scale(BORROWED_JOBS))
         return started
 
 
@@ -82,16 +113,24 @@ class _Shelf:
         self._own: OrderedDict[Hashable, Histogram] = OrderedDict()
         self._kinds: OrderedDict[Hashable, Histogram] = OrderedDict()
 
-    def add(self, connection: str, kind: str, duration: float) -> None:
-        own, shared = self._own.get((connection, kind)), self._kinds.get(kind)
+    def touch(self, connection: str, kind: str) -> tuple[Histogram, Histogram]:
+        shared = self._kinds.get(kind)
+        own = self._own.get((connection, kind))
         if own is None:
             own = shared.borrow() if shared is not None else Histogram()
         if shared is None:
             shared = Histogram()
-        own.add(duration)
-        shared.add(duration)
         self._keep(self._own, (connection, kind), own)
         self._keep(self._kinds, kind, shared)
+        return own, shared
+
+    def add(self, connection: str, kind: str, duration: float, since: float) -> None:
+        for histogram in self.touch(connection, kind):
+            histogram.add(duration, since)
+
+    def watch(self, connection: str, kind: str, since: float, until: float) -> None:
+        for histogram in self.touch(connection, kind):
+            histogram.watch(since, until)
 
     def _keep(self, shelf: OrderedDict[Hashable, Histogram], key: Hashable, histogram: Histogram) -> None:
         shelf[key] = histogram
@@ -124,17 +163,32 @@ class Durations:
         self._leads = _Shelf(max_keys)
         self._closings = _Shelf(max_keys)
 
-    def learn(self, connection: str, job_type: str, duration_s: float, closing_s: float | None = None) -> None:
+    def watch(self, connection: str, job_type: str, since_s: float, until_s: float) -> None:
+        """Learn that a job of the age `until_s` is not finished; it was last asked at the age `since_s`."""
+        self._wholes.watch(connection, job_type, max(since_s, 0.0), until_s)
+
+    def learn(
+        self,
+        connection: str,
+        job_type: str,
+        duration_s: float,
+        closing_s: float | None = None,
+        since_s: float = 0.0,
+    ) -> None:
         """Learn from one job that ended.
 
         `duration_s` is the seconds from `schedule.work_began` to the end, `closing_s` those from the end of
         its last sub-job to the end: None where it has no sub-jobs, 0 where it ended before they did.
+        `since_s` is the age up to which `watch` was told of the job, or at which it was first seen. A job that
+        had ended by then is skipped: it tells nothing about jobs that are asked about.
         Negative values (clocks disagree) count as 0.
         """
-        self._wholes.add(connection, job_type, max(duration_s, 0.0))
+        duration, since = max(duration_s, 0.0), max(since_s, 0.0)
+        if since <= duration:
+            self._wholes.add(connection, job_type, duration, since)
         if closing_s is not None:
-            self._closings.add(connection, job_type, max(closing_s, 0.0))
-            self._leads.add(connection, job_type, max(duration_s - max(closing_s, 0.0), 0.0))
+            self._closings.add(connection, job_type, max(closing_s, 0.0), 0.0)
+            self._leads.add(connection, job_type, max(duration - max(closing_s, 0.0), 0.0), 0.0)
 
     def law(self, connection: str, job_type: str) -> Law:
         """Return the law of whole durations for a job of this connection and type."""

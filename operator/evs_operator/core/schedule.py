@@ -1,9 +1,9 @@
 """When to ask again: the poll schedule, a pure function of what polls of the job told and what jobs taught.
 
-The engine calls `next_poll` after each answered poll and puts the job into its heap; `urgency` orders due
-jobs while the budget is short. Asking too early wastes a call, asking too late leaves an end unnoticed. The
-last call of a job, the one that sees its end, is never wasted, so with a *price* in seconds of unnoticed end
-that one wasted call may cost, the next poll is due at the smallest `d` with
+The engine calls `teach` and `next_poll` after each answered poll and puts the job into its heap; `patience`
+and `urgency` order due jobs while the budget is short. Asking too early wastes a call, asking too late leaves
+an end unnoticed. The last call of a job, the one that sees its end, is never wasted, so with a *price* in
+seconds of unnoticed end that one wasted call may cost, the next poll is due at the smallest `d` with
 
     integral over u from 0 to d of P(T <= age + u | T > age)  >=  price * P(T > age + d | T > age)
 
@@ -81,6 +81,27 @@ def next_poll(history: PollHistory, durations: Durations, now: float, *, price: 
         return max(last + low - now, 0.0)
     delay = _unclamped(history, durations, last, price) * _jitter(history.jitter_key, last)
     return max(last + min(max(delay, low), high) - now, 0.0)
+
+
+def teach(durations: Durations, history: PollHistory, previous: float | None, end: float | None) -> None:
+    """Teach `durations` what the poll at `history.last_poll` told: the job's end, or that it still runs.
+
+    `previous` is the answered poll before that one, None where there was none; `end` is the end time of the
+    API, None for a job that is not finished.
+    """
+    if history.last_poll is None:
+        return
+    connection, kind, began = history.connection, history.job_type, work_began(history)
+    since = (history.first_seen if previous is None else previous) - began
+    if end is None:
+        durations.watch(connection, kind, since, history.last_poll - began)
+        return
+    closing = None
+    if history.sub_jobs_open:
+        closing = 0.0
+    elif history.last_sub_job_end is not None:
+        closing = end - history.last_sub_job_end
+    durations.learn(connection, kind, end - began, closing, since)
 
 
 def patience(history: PollHistory, durations: Durations, *, price: float = PRICE) -> float:

@@ -23,18 +23,23 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import log, sqrt
 
 BINS = 93
 _RATIO = 1.15
 _FIRST = 0.25
+_LOG_RATIO = log(_RATIO)
 EDGES: tuple[float, ...] = (0.0, *(_FIRST * _RATIO**k for k in range(BINS)))
 _LAST = EDGES[-1]
+_WIDTHS = tuple(high - low for low, high in pairwise(EDGES))
+_HALF_WIDTHS = tuple(width / 2.0 for width in _WIDTHS)
+_NONE = (0.0,) * BINS
 
 _PRIOR_SCALE = 10.0
 _PRIOR_JOBS = 2.0
 _PRIOR_TAILS = tuple(_PRIOR_JOBS * _PRIOR_SCALE / (_PRIOR_SCALE + edge) for edge in EDGES)
+_PRIOR_ENDS = tuple(high - low for high, low in pairwise(_PRIOR_TAILS))
 
 _SMOOTH_JOBS = 8.0
 _WIDEST = 11
@@ -44,36 +49,44 @@ def bin_of(duration: float) -> int:
     """Return the index of the bin that holds a duration in seconds; longer ones share the last bin."""
     if duration < _FIRST:
         return 0
-    return min(int(log(duration / _FIRST) / log(_RATIO)) + 1, BINS - 1)
+    return min(int(log(duration / _FIRST) / _LOG_RATIO) + 1, BINS - 1)
+
+
+def part_of(k: int, age: float) -> float:
+    """Return which part of bin `k` lies below `age`, 0 to 1."""
+    return min((age - EDGES[k]) / _WIDTHS[k], 1.0)
 
 
 class Law:
     """Survival function of one kind of duration, learned weights over the prior.
 
-    `weights` are the learned jobs per bin, in jobs; an empty sequence gives the prior alone.  They are
-    smoothed first: 100 jobs of a kind that takes 5 to 60 minutes leave bins empty by chance.
+    `ends` are the jobs that ended in each bin, `watched` the jobs under observation there (ended or not), each
+    counted for the part of the bin that it was watched in. The survival function is the product-limit estimate
+    of the two, so that jobs first seen when old and jobs still running count for what they tell, no more.
+    Without both there is the prior alone. `jobs` is the weight of the ends.
     """
 
-    __slots__ = ("_area", "_tail", "jobs")
+    __slots__ = ("_area", "_tail", "_watched", "jobs")
 
-    def __init__(self, weights: Sequence[float] = ()) -> None:
-        tail = array("d", _PRIOR_TAILS)
-        self.jobs = 0.0
-        if weights:
-            above = list(accumulate(reversed(_smoothed(weights))))
-            self.jobs = above[-1]
-            for k, weight in enumerate(reversed(above)):
-                tail[k] += weight
-        area = array("d", [0.0])
-        total = 0.0
-        for k in range(BINS):
-            total += (EDGES[k + 1] - EDGES[k]) * (tail[k] + tail[k + 1]) / 2.0
+    def __init__(self, ends: Sequence[float] = _NONE, watched: Sequence[float] = _NONE) -> None:
+        self.jobs = sum(ends)
+        self._watched = array("f", watched)
+        tail, area = [1.0], [0.0]
+        alive, total = 1.0, 0.0
+        smooth = _smoothed(ends, watched) if self.jobs else ends
+        for end, seen, prior, prior_end, half in zip(
+            smooth, watched, _PRIOR_TAILS, _PRIOR_ENDS, _HALF_WIDTHS, strict=False
+        ):
+            after = alive * (1.0 - (end + prior_end) / (prior + seen))
+            total += half * (alive + after)
+            tail.append(after)
             area.append(total)
-        self._tail = tail
-        self._area = area
+            alive = after
+        self._tail = array("d", tail)
+        self._area = array("d", area)
 
     def survival(self, age: float) -> float:
-        """Return the weight in jobs, prior included, of durations above `age` seconds."""
+        """Return the probability of durations above `age` seconds."""
         if age >= _LAST:
             return self._tail[BINS] * _LAST / age
         k = bisect_right(EDGES, age) - 1
@@ -118,26 +131,27 @@ class Law:
 
     def remaining(self, age: float) -> float | None:
         """Return the median remaining seconds at `age`, or None where what was learned says little there."""
-        alive = self.survival(age)
-        if age >= _LAST or alive < 2.0 * _prior(age) or alive / 2.0 < self._tail[BINS]:
+        if age >= _LAST or self._watched[(k := bisect_right(EDGES, age) - 1)] < _PRIOR_TAILS[k]:
             return None
-        return max(self._age_at(alive / 2.0) - age, 0.0)
+        half = self.survival(age) / 2.0
+        return max(self._age_at(half) - age, 0.0) if half > self._tail[BINS] else None
 
 
-def _prior(age: float) -> float:
-    return _PRIOR_JOBS * _PRIOR_SCALE / (_PRIOR_SCALE + age)
+def _smoothed(ends: Sequence[float], watched: Sequence[float]) -> list[float]:
+    """Spread the ends of each bin over so many neighbours, at most five a side, as together hold eight ends.
 
-
-def _smoothed(weights: Sequence[float]) -> list[float]:
-    """Spread each bin evenly over so many neighbours, at most five a side, as together hold eight jobs."""
-    below = [0.0, *accumulate(weights)]
+    They are spread in proportion to the jobs watched: what is smoothed is the hazard.
+    """
+    ended = [0.0, *accumulate(ends)]
+    seen = [0.0, *accumulate(watched)]
     change = [0.0] * (BINS + 1)
-    for k, weight in enumerate(weights):
+    for k, weight in enumerate(ends):
         if weight > 0.0:
             low, high = k, k + 1
-            while high - low < _WIDEST and below[high] - below[low] < _SMOOTH_JOBS:
-                low, high = max(low - 1, 0), min(high + 1, BINS)
-            part = weight / (high - low)
+            while high - low < _WIDEST and ended[high] - ended[low] < _SMOOTH_JOBS:
+                low, high = low - 1 if low else 0, high + 1 if high < BINS else BINS
+            part = weight / max(seen[high] - seen[low], weight)
             change[low] += part
             change[high] -= part
-    return [max(weight, 0.0) for weight in accumulate(change[:BINS])]
+    # Neighbours may have been watched less than the bin itself: no more can end than were watched.
+    return [share * jobs if share < 1.0 else jobs for share, jobs in zip(accumulate(change), watched, strict=False)]
