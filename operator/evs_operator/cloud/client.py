@@ -1,7 +1,7 @@
 """The client of the jobs API: one GET, one Job, or one CloudError. Called by the engine's workers.
 
-Every limit is ours: connect, read and total time, size of the body, no redirects, trust only in what the connection names
-(environment variables such as SSL_CERT_FILE or HTTPS_PROXY change nothing). Retries are the caller's.
+Every limit is ours: connect, read and total time, size of the body, no redirects, trust only in what the
+connection names (environment variables such as SSL_CERT_FILE or HTTPS_PROXY change nothing). Retries are the caller's.
 """
 
 from __future__ import annotations

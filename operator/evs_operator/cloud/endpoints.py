@@ -68,7 +68,8 @@ class AllowList:
             if public and parts.port is None and host.split(".", 1)[0] in _SERVICES:
                 return
         raise EndpointNotAllowed(
-            f"endpoint {wanted} is not allowed: name it with --allow-endpoint, or use an EVS endpoint of a public region"
+            f"endpoint {wanted} is not allowed: name it with --allow-endpoint, "
+            "or use an EVS endpoint of a public region"
         )
 
 

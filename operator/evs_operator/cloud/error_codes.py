@@ -29,11 +29,12 @@ _HINTS: Final[Mapping[str, str]] = {
     "Quota": "Raise the quota of the project or delete volumes that are not needed, then submit the operation again.",
     "Permission": "Grant the user or agency of the operation the missing right, then submit the operation again.",
     "InvalidInput": "Correct the parameters of the operation; the same input will fail again.",
-    "WrongState": "Wait until the volume, snapshot or server is in a state that allows the operation, then submit it again.",
+    "WrongState": "Wait until the volume, snapshot or server allows the operation, then submit it again.",
     "Capacity": "Use another availability zone or volume type, or submit the operation again later.",
     "Account": "Settle the state of the cloud account: it is frozen or suspended.",
-    "Internal": "Check for a volume in an error state and delete it, then submit the operation again; if it fails again, ask the cloud's support with the job id.",
-    "Unknown": "Look at the error code and at the volume in the cloud's console, or ask the cloud's support with the job id.",
+    "Internal": "Delete a volume left in an error state and submit the operation again; if that fails too, ask the cloud's "
+    "support, with the job id.",
+    "Unknown": "Look the code up and look at the volume itself, or ask the cloud's support, with the job id.",
 }
 
 _CLUES: Final = (

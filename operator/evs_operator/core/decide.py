@@ -200,11 +200,10 @@ def _decide_unseen(
         _set_conditions(status, known, state, ready, outcome, ("True", _ANSWERED), now)
         return status
     in_grace = observed.reason == Reason.JOB_NOT_FOUND and now - _start(status, subject) < NOT_FOUND_GRACE
-    state: State = State.ACTION_REQUIRED
-    ready: Outcome | _Said = observed
+    row: tuple[State, Outcome | _Said] = (State.ACTION_REQUIRED, observed)
     if in_grace or heals_itself(observed.reason):
-        state, ready = _in_progress(subject, status, observed, now)
-    _set_conditions(status, known, state, ready, outcome or observed, ("False", observed), now)
+        row = _in_progress(subject, status, observed, now)
+    _set_conditions(status, known, *row, outcome or observed, ("False", observed), now)
     return status
 
 
@@ -227,7 +226,7 @@ def _frame(subject: Subject, known: EvsJobStatus, now: datetime) -> EvsJobStatus
 
 
 def _carried(known: EvsJobStatus) -> EvsJobStatus:
-    fields: Mapping[str, object] = {key: known[key] for key in _RESULT_FIELDS if key in known}  # type: ignore[literal-required]  # keys are from the tuple above
+    fields: Mapping[str, object] = {key: known[key] for key in _RESULT_FIELDS if key in known}
     return cast(EvsJobStatus, fields)
 
 

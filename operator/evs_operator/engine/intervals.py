@@ -61,7 +61,6 @@ def told(entry: Entry, connection: str, job: Job, now: float) -> PollHistory:
         begin=job.begin_time.timestamp() if job.begin_time else None,
         last_poll=now,
         init_seen=now if init else before.init_seen if before else None,
-        sub_job_total=len(subs),
         sub_jobs_open=sum(1 for sub in subs if sub.outcome is Word.IN_PROGRESS),
         last_sub_job_end=max(ends, default=None),
         jitter_key=entry.uid,

@@ -191,10 +191,9 @@ class Poller:
             self._sessions.changed(session)
         elif isinstance(error, errors.JobMissing | errors.WrongProject | errors.Forbidden):
             self._accepted(session)
-        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
-            if not session.unreachable:
-                session.unreachable = trouble.message()
-                self._sessions.changed(session)
+        elif isinstance(error, errors.Unreachable | errors.PollTimeout) and not session.unreachable:
+            session.unreachable = trouble.message()
+            self._sessions.changed(session)
         return trouble
 
     def _accepted(self, session: Session) -> None:

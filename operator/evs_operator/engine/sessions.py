@@ -371,7 +371,8 @@ def _title(key: ObjectKey) -> str:
 
 def _not_found(key: ObjectKey, spec: EvsJobSpec) -> Trouble:
     if spec.connection_ref is None:
-        what = f"no connection: create EvsConnection {key.namespace}/{DEFAULT_CONNECTION}, or name one in spec.connectionRef"
+        own = f"EvsConnection {key.namespace}/{DEFAULT_CONNECTION}"
+        what = f"no connection: create {own}, or name one in spec.connectionRef"
     else:
         what = f"{_title(key)} does not exist: create it, or correct spec.connectionRef"
     return Trouble(Reason.CONNECTION_NOT_FOUND, what)

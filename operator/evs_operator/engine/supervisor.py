@@ -119,8 +119,8 @@ class Operator:
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            if task is not stop and (error := task.exception()):
-                _log.error("%s ended: %s: %s", task.get_name(), type(error).__name__, error, exc_info=error)
+            if task is not stop and (fault := task.exception()):
+                _log.error("%s ended", task.get_name(), exc_info=fault)
         failed = stop not in done
         await self._shut_down(tasks[0], tasks[1:], stop)
         return 1 if failed else 0

@@ -74,7 +74,7 @@ async def load_cluster(kubeconfig: Path | None) -> Cluster:
     configuration = Configuration()
     if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
         try:
-            kube_config.load_incluster_config(client_configuration=configuration)
+            kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # untyped there
         except kube_config.ConfigException as error:
             raise ClusterError(f"in-cluster configuration: {error}") from error
         return Cluster(configuration)
@@ -82,7 +82,7 @@ async def load_cluster(kubeconfig: Path | None) -> Cluster:
     if not any(os.path.isfile(path) for path in named.split(os.pathsep)):  # noqa: ASYNC240  # once, at start
         raise ClusterError(f"kubeconfig {named}: no such file; use --kubeconfig or KUBECONFIG")
     try:
-        await kube_config.load_kube_config(
+        await kube_config.load_kube_config(  # type: ignore[no-untyped-call]  # untyped there
             config_file=named,
             client_configuration=configuration,
             persist_config=False,

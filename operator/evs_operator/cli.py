@@ -1,0 +1,84 @@
+"""The command line: `evs-operator run` and `evs-operator check`.
+
+Wrong flags are one line on stderr and exit 2; what goes wrong later is the commands' own to say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import NoReturn
+
+from evs_operator import __version__
+
+from .settings import Settings, SettingsError, add_flags, read_settings
+
+_WRONG_USE = 2
+_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong on one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_WRONG_USE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = _parser()
+    flags = parser.parse_args(argv)
+    if flags.command is None:
+        parser.print_help(sys.stderr)
+        return _WRONG_USE
+    try:
+        settings = read_settings(flags)
+    except SettingsError as error:
+        print(f"evs-operator {flags.command}: {error}", file=sys.stderr)  # noqa: T201  # the command's answer
+        return _WRONG_USE
+    try:
+        return _in_loop(_command(flags.command), settings)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="evs-operator",
+        description="Follow jobs of Elastic Volume Service (EVS) in Kubernetes.",
+        epilog="Every flag has an environment variable EVS_OPERATOR_… of the same name; lists are separated by commas.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"evs-operator {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    run = commands.add_parser("run", help="run the operator", allow_abbrev=False)
+    add_flags(run, run=True)
+    check = commands.add_parser("check", help="is everything in place to run?", allow_abbrev=False)
+    add_flags(check, run=False)
+    return parser
+
+
+def _command(name: str) -> Callable[[Settings], Coroutine[None, None, int]]:
+    # Imported late: --help and a wrong flag need neither kopf nor the official client.
+    if name == "check":
+        from evs_operator.kube.check import check
+
+        return check
+    from evs_operator.engine.supervisor import run
+
+    return run
+
+
+def _in_loop(command: Callable[[Settings], Coroutine[None, None, int]], settings: Settings) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(command(settings))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not made for every platform
+        return None
+    return uvloop.new_event_loop
