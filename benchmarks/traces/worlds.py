@@ -77,10 +77,11 @@ class Draw:
 
     def logn(self, median: float, sigma: float) -> float:
         sigma *= self.variant.spread
-        return self.variant.slower * median * math.exp(sigma * _NORMAL.inv_cdf(max(self.u(), 1e-12)))
+        normal = _NORMAL.inv_cdf(max(self.u(), 1e-12))
+        return self.variant.slower * median * math.exp(sigma * normal)
 
     def pareto(self, xm: float, alpha: float, cap: float) -> float:
-        return self.variant.slower * min(xm * (1 - self.u()) ** (-1 / alpha), cap)
+        return self.variant.slower * min(xm * math.pow(1 - self.u(), -1 / alpha), cap)
 
     def create(self, k: float | None = None) -> float:
         """Refused at once 2 %, blank 68 %, from an image 25 %, heavy tail 5 %."""

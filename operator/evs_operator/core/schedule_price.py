@@ -24,7 +24,7 @@ _CLASSES_PER_E = 8.0
 _FOLLOW = 0.02
 _DEAREST = log(10_000.0)
 _IMPATIENT = 1e-3
-_SHARES = 4
+_SHARES = 8
 
 
 class Price:
@@ -59,7 +59,7 @@ class DueQueue(Generic[Item]):
 
     Among jobs of like patience the order is that of their last poll, whatever the time, so jobs are kept in
     classes 12 % wide, first in, first out, and only the heads of the classes are compared. First polls are a
-    class of their own; they go first but leave every fourth call to the others.
+    class of their own; they go first but leave every eighth call to the others.
     """
 
     __slots__ = ("_classes", "_first", "_turn")
