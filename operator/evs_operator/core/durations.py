@@ -8,14 +8,14 @@ one percent per finished job of its kind, so about the last hundred jobs count, 
 
 Jobs with sub-jobs leave two more histograms: the lead (until the last sub-job ended) and the closing (from
 there to the end of the job), because polls tell which of the two a job is in. A connection that has not yet
-followed a job of a type reads the histogram of that type over all connections, as worth five jobs, and
-starts its own from it.
+followed a job of a type reads the histogram of that type over all connections, as worth five jobs, and starts
+its own from it.
 
-State per histogram: 187 floats of 4 bytes, and a `Law` of 2 kB while jobs of the kind are followed. The number
-of keys is bounded; the least recently used goes first.
+State per histogram: 187 floats of 4 bytes, and a `Law` of 1.3 kB while jobs of the kind are followed. The
+number of keys is bounded; the least recently used goes first.
 
-Deliberately not here: time, I/O, persistence. What a restart loses is in the objects' status or learned
-again from the next jobs.
+Deliberately not here: time, I/O, persistence. What a restart loses is in the objects' status or learned again
+from the next jobs.
 """
 
 from __future__ import annotations

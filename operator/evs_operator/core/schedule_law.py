@@ -1,19 +1,18 @@
 """The law of a duration: how likely a job of a given age has ended some seconds later.
 
-`durations.py` fills histograms and turns each into a `Law`; `schedule.py` asks the law when to poll, and
-for the estimated end of a job. A law is immutable and pure arithmetic over 93 log-spaced bins (ratio 1.15,
-from 0.25 s to 26 h) in which the density is flat. Below the bins of every law lies a prior that has no
-scale of its own beyond ten seconds, `P(T > t) = 10 / (10 + t)`, worth two jobs: with nothing learned it
-makes the delay grow with the age of the job, and past everything learned it takes over again.
+`durations.py` fills histograms and turns each into a `Law`; `schedule.py` asks the law when to poll, and for
+the estimated end of a job. A law is immutable and pure arithmetic over 93 log-spaced bins (ratio 1.15, from
+0.25 s to 26 h) in which the density is flat. Below the bins of every law lies a prior that has no scale of
+its own beyond ten seconds, `P(T > t) = 10 / (10 + t)`, worth two jobs: with nothing learned it makes the
+delay grow with the age of the job, and past everything learned it takes over again.
 
 With `S` the survival function, a job last seen unfinished at age `a` has at age `a + d` been finished
 unnoticed for an expected time of
 
-    wait(a, d) = integral over u from 0 to d of P(T <= a + u | T > a) = d - (I(a + d) - I(a)) / S(a)
+    wait(a, d) = integral over u from 0 to d of P(T <= a + u | T > a) = integral of 1 - S(a + u) / S(a)
 
-where `I` is the integral of `S`, and a poll then finds nothing with probability `S(a + d) / S(a)`. `S` and
-`I` are kept at the bin edges; within a bin `S` is linear, so the root of `wait = price * S(a + d) / S(a)` is
-found by walking edges and solving one quadratic equation.
+and a poll then finds nothing with probability `S(a + d) / S(a)`. Within a bin `S` is linear, so the root of
+`wait = price * S(a + d) / S(a)` is found by walking edges and solving one quadratic equation.
 
 Deliberately not here: clamps, jitter and what polls told about the job (`schedule.py`).
 """
@@ -33,7 +32,6 @@ _LOG_RATIO = log(_RATIO)
 EDGES: tuple[float, ...] = (0.0, *(_FIRST * _RATIO**k for k in range(BINS)))
 _LAST = EDGES[-1]
 _WIDTHS = tuple(high - low for low, high in pairwise(EDGES))
-_HALF_WIDTHS = tuple(width / 2.0 for width in _WIDTHS)
 _NONE = (0.0,) * BINS
 
 _PRIOR_SCALE = 10.0
@@ -43,6 +41,7 @@ _PRIOR_ENDS = tuple(high - low for high, low in pairwise(_PRIOR_TAILS))
 
 _SMOOTH_JOBS = 8.0
 _WIDEST = 11
+_MOST = 0.99
 
 
 def bin_of(duration: float) -> int:
@@ -66,24 +65,18 @@ class Law:
     Without both there is the prior alone. `jobs` is the weight of the ends.
     """
 
-    __slots__ = ("_area", "_tail", "_watched", "jobs")
+    __slots__ = ("_tail", "_watched", "jobs")
 
     def __init__(self, ends: Sequence[float] = _NONE, watched: Sequence[float] = _NONE) -> None:
         self.jobs = sum(ends)
         self._watched = array("f", watched)
-        tail, area = [1.0], [0.0]
-        alive, total = 1.0, 0.0
+        tail = [1.0]
+        alive = 1.0
         smooth = _smoothed(ends, watched) if self.jobs else ends
-        for end, seen, prior, prior_end, half in zip(
-            smooth, watched, _PRIOR_TAILS, _PRIOR_ENDS, _HALF_WIDTHS, strict=False
-        ):
-            after = alive * (1.0 - (end + prior_end) / (prior + seen))
-            total += half * (alive + after)
-            tail.append(after)
-            area.append(total)
-            alive = after
+        for end, seen, prior, prior_end in zip(smooth, watched, _PRIOR_TAILS, _PRIOR_ENDS, strict=False):
+            alive *= 1.0 - (end + prior_end) / (prior + seen)
+            tail.append(alive)
         self._tail = array("d", tail)
-        self._area = array("d", area)
 
     def survival(self, age: float) -> float:
         """Return the probability of durations above `age` seconds."""
@@ -100,7 +93,7 @@ class Law:
         k = 0
         while k < BINS - 1 and self._tail[k + 1] > level:
             k += 1
-        return EDGES[k] + (self._tail[k] - level) / self._slope(k)
+        return min(EDGES[k] + (self._tail[k] - level) / self._slope(k), EDGES[k + 1])
 
     def _slope(self, k: int) -> float:
         return (self._tail[k] - self._tail[k + 1]) / (EDGES[k + 1] - EDGES[k])
@@ -109,18 +102,18 @@ class Law:
         """Return the seconds after `age` at which a poll is worth `price` seconds for each one wasted."""
         if age >= _LAST:
             return sqrt(2.0 * price * age)
-        edges, tail, area = EDGES, self._tail, self._area
+        edges, tail = EDGES, self._tail
         k = bisect_right(edges, age) - 1
         alive = tail[k] - self._slope(k) * (age - edges[k])
-        start = area[k] + (age - edges[k]) * (tail[k] + alive) / 2.0
         # Invariant: the root lies above `at`; there S is `here`, and `waited` is wait() times S(age).
         at, here, waited = age, alive, 0.0
         while True:
-            beyond = (edges[k + 1] - age) * alive - (area[k + 1] - start)
-            if beyond >= price * tail[k + 1]:
+            edge, later = edges[k + 1], tail[k + 1]
+            beyond = waited + (edge - at) * (alive - (here + later) / 2.0)
+            if beyond >= price * later:
                 break
             k += 1
-            at, here, waited = edges[k], tail[k], beyond
+            at, here, waited = edge, later, beyond
             if k == BINS:
                 return at - age
         # Within the bin: slope/2 x^2 + gap x = missing, solved without dividing by a slope near zero.
@@ -153,5 +146,5 @@ def _smoothed(ends: Sequence[float], watched: Sequence[float]) -> list[float]:
             part = weight / max(seen[high] - seen[low], weight)
             change[low] += part
             change[high] -= part
-    # Neighbours may have been watched less than the bin itself: no more can end than were watched.
-    return [share * jobs if share < 1.0 else jobs for share, jobs in zip(accumulate(change), watched, strict=False)]
+    # Neighbours may have been watched less than the bin itself: fewer can end than were watched.
+    return [min(share, _MOST) * jobs for share, jobs in zip(accumulate(change), watched, strict=False)]

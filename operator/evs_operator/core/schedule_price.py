@@ -2,9 +2,9 @@
 
 The engine keeps one `DueQueue` and one `Price` per token bucket. A polled job is due at `next_poll` for the
 normal price; it is then pushed with its `patience` at the price of the moment of its last poll, and whenever
-the bucket has a token the most urgent job is popped. The urgency at which jobs are served tells what a call is
-worth: `Price` follows it. So a bucket that cannot serve 10,000 jobs when they are due lets the uncertain ones
-wait and still asks at once about those that have surely ended.
+the bucket has a token the most urgent job is popped. The urgency at which jobs are served tells what a call
+is worth: `Price` follows it. So a bucket that cannot serve 10,000 jobs when they are due lets the uncertain
+ones wait and still asks at once about those that have surely ended.
 
 Deliberately not here: the bucket itself, 429 (`cloud/budget.py`), fairness between namespaces.
 """

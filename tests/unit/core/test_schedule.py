@@ -215,6 +215,26 @@ def test_a_job_that_is_surely_over_has_less_patience_at_a_high_price_than_an_unc
     )
 
 
+def test_whatever_was_learned_every_delay_is_a_positive_number() -> None:
+    """Late entries, single bins and ends without observation must not divide by zero or cancel out."""
+    draw = random.Random(9)
+    for _ in range(60):
+        learned = Durations()
+        for _ in range(draw.choice((1, 5, 50))):
+            duration = 10 ** draw.uniform(-2.0, 5.5)
+            since = duration * draw.choice((0.0, 0.5, 0.99))
+            learned.watch("c", "t", since / 2, since)
+            for _ in range(draw.choice((1, 30))):
+                learned.learn("c", "t", duration, draw.choice((None, 0.0, duration / 2)), since)
+        for law in (learned.law("c", "t"), learned.closing_law("c", "t"), learned.lead_law("new", "t")):
+            for _ in range(20):
+                age, price = draw.choice((0.0, 10 ** draw.uniform(-3.0, 6.0))), 10 ** draw.uniform(-3.0, 4.0)
+                assert 0.0 < law.delay(age, price) < 1e6
+                remaining = law.remaining(age)
+                assert remaining is None or 0.0 <= remaining < 2e5
+                assert 0.0 <= law.quantile(draw.random()) < 2e5
+
+
 def test_urgency_grows_for_every_job_that_waits() -> None:
     assert urgency(20.0, 0.0, 7.0) > urgency(10.0, 0.0, 7.0) > urgency(10.0, 5.0, 7.0)
 
