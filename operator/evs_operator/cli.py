@@ -1,6 +1,8 @@
 """The command line: `evs-operator run` and `evs-operator check`.
 
-Wrong flags are one line on stderr and exit 2; what goes wrong later is the commands' own to say.
+Called by the console script and by `python -m evs_operator`. Exit codes: 2 for wrong flags or variables, with one
+line on stderr; 130 after Ctrl-C; else what the command returns. Logging is set up before the command starts, so that
+nothing goes to stderr past the redactor. What goes wrong later is the commands' own to say.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from typing import NoReturn
 
 from evs_operator import __version__
 
+from .observe import logs
+from .observe.redact import Redactor
 from .settings import Settings, SettingsError, add_flags, read_settings
 
 _WRONG_USE = 2
@@ -23,11 +27,12 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong on one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_WRONG_USE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        line = Redactor()(" ".join(message.split()))  # what was typed may hold line ends, or a password
+        self.exit(_WRONG_USE, f"{self.prog}: {line[:500]}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
+    """Run the command line; return the exit code. Raises SystemExit where argparse ends: --help, wrong flags."""
     parser = _parser()
     flags = parser.parse_args(argv)
     if flags.command is None:
@@ -38,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"evs-operator {flags.command}: {error}", file=sys.stderr)  # noqa: T201  # the command's answer
         return _WRONG_USE
+    logs.configure(settings.log_format, settings.log_level, Redactor())
     try:
         return _in_loop(_command(flags.command), settings)
     except KeyboardInterrupt:

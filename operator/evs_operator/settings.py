@@ -1,28 +1,37 @@
 """Settings of `evs-operator run` and `check`: flags over environment over defaults, checked one by one.
 
-Called by `cli`. A wrong value is a SettingsError that names the flag or variable and says what is allowed.
+Called by `cli`. A wrong value is a SettingsError, one line that names the flag or variable and says what is allowed.
+An empty variable counts as not set; an empty item in a list does not, or a stray comma in EVS_OPERATOR_NAMESPACE
+would turn "these namespaces" into "all". Which kubeconfig is used where none is named is `kube.cluster`'s to find out.
 """
 
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from evs_operator.cloud.endpoints import EndpointNotAllowed, origin
+from evs_operator.cloud.endpoints import origin
+from evs_operator.observe.redact import Redactor
 
-ENV_PREFIX: Final = "EVS_OPERATOR_"
-T = TypeVar("T")
 LogFormat = Literal["json", "text"]
-LOG_FORMATS: Final = ("json", "text")
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+_T = TypeVar("_T")
+_ENV_PREFIX: Final = "EVS_OPERATOR_"
+_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_DEFAULT_NAMESPACE: Final = "evs-operator"
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_WILDCARD = re.compile(r"https://\*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){2,}(:[0-9]{1,5})?", re.IGNORECASE)
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
+# Two labels at least: https://*.com would trust everybody. No port: the allow-list looks at the host alone.
+_WILDCARD = re.compile(r"https://\*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){2,}", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -32,11 +41,15 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to run. `namespaces` empty means all; `http_address` is (host, port), host "" for all addresses."""
+    """How to run. `namespaces` empty means all; `http_address` is (host, port), host "" for all addresses.
+
+    `kubeconfig` None leaves the choice to the in-cluster configuration and `KUBECONFIG`; `allow_endpoints` are
+    origins or `https://*.domain`, in lower case.
+    """
 
     kubeconfig: Path | None = None
     namespaces: tuple[str, ...] = ()
-    operator_namespace: str = "evs-operator"
+    operator_namespace: str = _DEFAULT_NAMESPACE
     allow_endpoints: tuple[str, ...] = ()
     http_address: tuple[str, int] = field(default=("", 8080))
     leader_elect: bool = False
@@ -90,19 +103,21 @@ class _Reader:
         self._flags = flags
         self._environ = environ
 
-    def one(self, name: str, parse: Callable[[str], T], default: T) -> T:
+    def one(self, name: str, parse: Callable[[str], _T], default: _T) -> _T:
         flag = self._flags.get(name)
         if flag is not None:
             return self._parsed(parse, str(flag), _flag_name(name))
         value = self._environ.get(_variable(name), "")
         return self._parsed(parse, value, _variable(name)) if value else default
 
-    def many(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+    def many(self, name: str, parse: Callable[[str], _T]) -> tuple[_T, ...]:
         given = self._flags.get(name)
-        if isinstance(given, Sequence) and given:
-            return tuple(self._parsed(parse, str(value), _flag_name(name)) for value in given)
-        values = [value.strip() for value in self._environ.get(_variable(name), "").split(",")]
-        return tuple(self._parsed(parse, value, _variable(name)) for value in values if value)
+        if isinstance(given, Sequence):
+            place, values = _flag_name(name), [str(value) for value in given]
+        else:
+            place, listed = _variable(name), self._environ.get(_variable(name), "")
+            values = [value.strip() for value in listed.split(",")] if listed else []
+        return tuple(dict.fromkeys(self._parsed(parse, value, place) for value in values))
 
     def flag(self, name: str) -> bool:
         given = self._flags.get(name)
@@ -112,11 +127,12 @@ class _Reader:
         return self._parsed(_boolean, value, _variable(name)) if value else False
 
     @staticmethod
-    def _parsed(parse: Callable[[str], T], value: str, place: str) -> T:
+    def _parsed(parse: Callable[[str], _T], value: str, place: str) -> _T:
         try:
             return parse(value)
         except SettingsError as error:
-            raise SettingsError(f"{place}: {value!r} is not allowed: {error}") from None
+            # A URL may hold a password, and this line ends up in somebody's log.
+            raise SettingsError(f"{place}: {Redactor()(value)[:200]!r} is not allowed: {error}") from None
 
 
 def _flag_name(name: str) -> str:
@@ -124,28 +140,32 @@ def _flag_name(name: str) -> str:
 
 
 def _variable(name: str) -> str:
-    return ENV_PREFIX + name.upper()
+    return _ENV_PREFIX + name.upper()
 
 
 def _own_namespace() -> str:
     try:
-        return _POD_NAMESPACE.read_text(encoding="utf-8").strip() or "evs-operator"
-    except OSError:
-        return "evs-operator"
+        return _POD_NAMESPACE.read_text(encoding="utf-8").strip() or _DEFAULT_NAMESPACE
+    except OSError:  # not in a pod
+        return _DEFAULT_NAMESPACE
 
 
 def _path(value: str) -> Path:
     if not value.strip():
         raise SettingsError("write the path of a file")
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise SettingsError("no such file")
-    return path
+    try:
+        path = Path(value).expanduser()
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise SettingsError(f"write the path of a file that can be read ({error.strerror})") from None
+    except (RuntimeError, ValueError):  # the home of an unknown user; a NUL byte
+        raise SettingsError("write the path of a file that can be read") from None
 
 
 def _namespace(value: str) -> str:
     if not _LABEL.fullmatch(value):
-        raise SettingsError("write the name of a namespace, lower-case letters, digits and dashes")
+        raise SettingsError("write a namespace: 1 to 63 lower-case letters, digits and dashes, no dash at either end")
     return value
 
 
@@ -155,18 +175,29 @@ def _endpoint(value: str) -> str:
             raise SettingsError("write https://*.example.com, or an origin such as https://evs.example.com")
         return value.lower()
     try:
-        return origin(value)
-    except EndpointNotAllowed:
-        raise SettingsError("write an origin such as https://evs.example.com, or https://*.example.com") from None
+        parts = urlsplit(value)
+        named = origin(value)
+    except ValueError:
+        parts = None
+    if parts is None or parts.path not in ("", "/") or not _is_host(parts.hostname or ""):
+        raise SettingsError("write an origin such as https://evs.example.com, or https://*.example.com")
+    return named
 
 
 def _address(value: str) -> tuple[str, int]:
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or not 0 <= int(port) <= 65535:
-        raise SettingsError("write HOST:PORT or :PORT, with a port from 0 to 65535")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    return host, int(port)
+    match = _ADDRESS.fullmatch(value)
+    host = (match["v6"] or match["host"] or "") if match else ""
+    if not match or int(match["port"]) > 65535 or (host and not _is_host(host)):
+        raise SettingsError("write HOST:PORT, :PORT or [IPv6]:PORT, with a port from 0 to 65535")
+    return host, int(match["port"])
+
+
+def _is_host(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return _HOST.fullmatch(value) is not None
+    return True
 
 
 def _log_format(value: str) -> LogFormat:
@@ -178,8 +209,8 @@ def _log_format(value: str) -> LogFormat:
 
 
 def _log_level(value: str) -> str:
-    if value.lower() not in LOG_LEVELS:
-        raise SettingsError(f"write {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}")
+    if value.lower() not in _LOG_LEVELS:
+        raise SettingsError(f"write {', '.join(_LOG_LEVELS[:-1])} or {_LOG_LEVELS[-1]}")
     return value.lower()
 
 

@@ -1,19 +1,31 @@
-"""/healthz, /readyz and /metrics over HTTP. What is healthy and what is ready, the supervisor says."""
+"""/healthz, /readyz and /metrics over HTTP, for the kubelet and Prometheus.
+
+Started and stopped by the supervisor, who also says what is healthy and what is ready. Nothing is computed here
+between requests and no access log is written: probes come every few seconds.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import web
 
-from .metrics import Metrics
+from .metrics import CONTENT_TYPE, Metrics
 
 Probe = Callable[[], str | None]
 """Returns None where all is well, else what is not."""
 
+_SHUTDOWN_SECONDS: Final = 0.5
+
 
 class HealthServer:
-    """Answers probes and scrapes on one address, (host, port); port 0 takes a free one."""
+    """Answers probes and scrapes on one address, (host, port); host "" means all addresses.
+
+    Port 0 takes a free one, of the first address where there are several. GET and HEAD are answered: 200 "ok", or 503
+    with what is wrong; other paths are 404.
+    """
 
     def __init__(self, address: tuple[str, int], *, healthy: Probe, ready: Probe, metrics: Metrics) -> None:
         self._host, self._port = address
@@ -22,30 +34,29 @@ class HealthServer:
         app.router.add_get("/healthz", _probe(healthy))
         app.router.add_get("/readyz", _probe(ready))
         app.router.add_get("/metrics", self._scrape)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
 
     async def start(self) -> None:
-        """Listen; raise OSError with one line where the address cannot be had."""
+        """Listen; raise OSError with a one-line message where the address cannot be had."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host or None, self._port)
         try:
-            await site.start()
+            await web.TCPSite(self._runner, self._host or None, self._port).start()
         except OSError as error:
-            raise OSError(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}") from error
+            await self._runner.cleanup()
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            raise OSError(f"cannot listen on {host}:{self._port}: {_cause(error)}") from error
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port that is listened on, between `start` and `stop`."""
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening and close every connection, within a second; harmless where nothing was started."""
         await self._runner.cleanup()
 
     async def _scrape(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _probe(probe: Probe) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -54,3 +65,10 @@ def _probe(probe: Probe) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
 
     return answer
+
+
+def _cause(error: OSError) -> str:
+    # The event loops wrap the system's words in words of their own; numbers below zero are the resolver's.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

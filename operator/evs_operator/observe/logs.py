@@ -1,120 +1,226 @@
 """Logs on stderr, as JSON or as text. Every record, whoever wrote it, passes the redactor.
 
-Tracebacks are for `--log-level debug`; elsewhere an exception is its type and first line. The same message of
-the same logger comes at most once a minute.
+Called once by `cli`, and again by the supervisor with the redactor that knows the secrets of the process. Tracebacks
+are for `--log-level debug`; elsewhere an exception is one line: its type, its first line, and where it was raised.
+Warnings and errors of the same words come at most once a minute; lines of level info report changes and all come.
+Text is redacted before it is cut or escaped, so that half a secret is never what is left. Deliberately not done:
+files, rotation, colours, shortening.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
 from typing import Final
 
-_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_REPEAT_SECONDS: Final = 60.0
-_REMEMBERED: Final = 1000
-_QUIET: Final = ("kopf", "httpx", "httpcore", "aiohttp", "asyncio", "kubernetes", "urllib3")
+from .redact import MASK
 
 Redact = Callable[[str], str]
 
+_PRODUCT: Final = __name__.partition(".")[0]
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_RESERVED: Final = frozenset({"ts", "level", "logger", "msg", "at", "traceback"})
+_REPEAT_SECONDS: Final = 60.0
+_REMEMBERED: Final = 1000
+
+_log = logging.getLogger(__name__)
+
 
 def configure(log_format: str, level: str, redact: Redact) -> None:
-    """Send all logging to stderr; other libraries speak from WARNING up unless `level` is debug."""
-    handler = logging.StreamHandler()
+    """Send all logging to stderr: `log_format` json or text, `level` one of debug, info, warning, error.
+
+    Other libraries speak from WARNING up, from INFO up where `level` is debug, and never below `level`. Exceptions
+    that nobody catches are logged too, as Python would print them past the redactor.
+    """
     debug = level == "debug"
-    formatter = JsonFormatter(redact, debug=debug) if log_format == "json" else TextFormatter(redact, debug=debug)
-    handler.setFormatter(formatter)
+    own = logging.getLevelNamesMapping()[level.upper()]
+    handler = logging.StreamHandler()
+    handler.setFormatter((JsonFormatter if log_format == "json" else TextFormatter)(redact, debug=debug))
     if not debug:
         handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
+    root.setLevel(logging.INFO if debug else max(own, logging.WARNING))
+    logging.getLogger(_PRODUCT).setLevel(own)
     logging.captureWarnings(True)
-    logging.raiseExceptions = False
+    logging.raiseExceptions = False  # it prints the record and a traceback as they are
+    sys.excepthook = _uncaught
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _uncaught_in_thread
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is shown of a record, redacted."""
+
+    ts: str
+    level: str
+    logger: str
+    msg: str
+    fields: dict[str, object]
+    traceback: str
 
 
 class _Formatter(logging.Formatter):
+    """Reads a record; the formats differ in how they write it down."""
+
     def __init__(self, redact: Redact, *, debug: bool) -> None:
         super().__init__()
         self._redact = redact
         self._debug = debug
 
-    def _parts(self, record: logging.LogRecord) -> tuple[str, str, dict[str, object]]:
+    def _read(self, record: logging.LogRecord) -> _Line:
         moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
-        stamp = moment.isoformat(timespec="milliseconds") + "Z"
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):
-            message = str(record.msg)
-        if record.exc_info and record.exc_info[0] is not None:
-            message += self._exception(record)
-        extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD and _is_plain(value)}
-        return stamp, message, extra
+        message, trace = self._redact(_message(record)), ""
+        fields = {name: self._field(name, value) for name, value in _extra(record).items()}
+        error = _error(record)
+        if error is not None:
+            first = next(iter(self._redact(_text(error)).splitlines()), "")
+            message += f": {type(error).__name__}" + (f": {first}" if first else "")
+            if self._debug:
+                trace = self._redact("".join(traceback.format_exception(error)).rstrip())
+            elif place := _place(error):
+                fields["at"] = place
+        return _Line(
+            ts=moment.isoformat(timespec="milliseconds") + "Z",
+            level=record.levelname,
+            logger=self._redact(record.name),
+            # once more as a whole: `password=%s` and the name of an exception's field may meet only here
+            msg=self._redact(message),
+            fields=fields,
+            traceback=trace,
+        )
 
-    def _exception(self, record: logging.LogRecord) -> str:
-        if record.exc_info is None or record.exc_info[1] is None:
-            return ""
-        error = record.exc_info[1]
-        if self._debug:
-            return "\n" + "".join(traceback.format_exception(error)).rstrip()
-        first = str(error).splitlines()[0] if str(error) else ""
-        return f": {type(error).__name__}: {first}" if first else f": {type(error).__name__}"
+    def _field(self, name: str, value: object) -> object:
+        """Return the value, redacted together with its name: `token=...` shows what the value alone does not."""
+        whole, prefix = f"{name}={_text(value)}", f"{name}="
+        shown = self._redact(whole)
+        if shown == whole:
+            return value
+        return shown.removeprefix(prefix) if shown.startswith(prefix) else MASK
 
 
 class JsonFormatter(_Formatter):
-    """One JSON object per line: ts, level, logger, msg, then the record's own fields."""
+    """One JSON object per line: ts, level, logger, msg, then the record's own fields; at debug level `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        stamp, message, extra = self._parts(record)
-        fields = {
-            "ts": stamp,
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "msg": self._redact(message),
-            **{key: self._redact(value) if isinstance(value, str) else value for key, value in extra.items()},
-        }
-        return json.dumps(fields, ensure_ascii=False, default=str)
+        line = self._read(record)
+        shown: dict[str, object] = {"ts": line.ts, "level": line.level.lower(), "logger": line.logger, "msg": line.msg}
+        shown |= {name: _finite(value) for name, value in line.fields.items()}
+        if line.traceback:
+            shown["traceback"] = line.traceback
+        return json.dumps(shown, ensure_ascii=False)
 
 
 class TextFormatter(_Formatter):
-    """`2026-02-03T09:15:00.118Z INFO  logger  message key=value`."""
+    """`2026-02-03T09:15:00.118Z INFO  logger  message key=value`; at debug level an indented traceback follows."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        stamp, message, extra = self._parts(record)
-        fields = "".join(f" {key}={value}" for key, value in extra.items() if value != "")
-        return self._redact(f"{stamp} {record.levelname:<7} {record.name}  {message}{fields}")
+        line = self._read(record)
+        fields = "".join(f" {name}={_quoted(value)}" for name, value in line.fields.items())
+        # continued lines are indented, so that no text from outside can pass for a record
+        trace = "".join(f"\n    {_escaped(part)}" for part in line.traceback.splitlines())
+        return f"{line.ts} {line.level:<5} {_escaped(line.logger)}  {_escaped(line.msg)}{fields}{trace}"
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a warning or error of the same words through once a minute."""
+    """Lets a warning or error of the same words through once a minute; the next tells how often it was `repeated`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._last: dict[tuple[str, str], float] = {}
+        self._seen: dict[int, tuple[float, int]] = {}  # hash of the words -> (time let through, number held back since)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the record is news."""
         if record.levelno < logging.WARNING:
             return True
-        key = (record.name, f"{record.msg}{record.args}")
+        error = _error(record)
+        fields = tuple((name, _text(value)) for name, value in _extra(record).items())
+        key = hash((record.name, _message(record), type(error), _text(error), fields))
         now = self._clock()
-        if now - self._last.get(key, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+        since, held_back = self._seen.pop(key, (-math.inf, 0))
+        if now - since < _REPEAT_SECONDS:
+            self._seen[key] = (since, held_back + 1)
             return False
-        if len(self._last) >= _REMEMBERED:
-            self._last.clear()
-        self._last[key] = now
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.pop(next(iter(self._seen)))
+        self._seen[key] = (now, 0)
+        if held_back:
+            record.__dict__["repeated"] = held_back
         return True
 
 
-def _is_plain(value: object) -> bool:
-    """Tell whether a field may be shown: kopf puts whole objects into its records."""
-    return isinstance(value, str | int | float | bool)
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001  # a foreign __str__ may raise anything, and a log line must not end a poll
+        return f"{_text(record.msg)} {_text(record.args)}"
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # as above
+        return f"<unprintable {type(value).__name__}>"
+
+
+def _error(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+
+
+def _extra(record: logging.LogRecord) -> dict[str, str | int | float | bool]:
+    """Return the record's own fields that are plain: kopf puts whole objects into its records."""
+    return {
+        f"{name}_" if name in _RESERVED else name: value
+        for name, value in record.__dict__.items()
+        if name not in _STANDARD and isinstance(value, str | int | float | bool)
+    }
+
+
+def _place(error: BaseException) -> str:
+    """Return `file.py:line` of the statement that raised, which is what a report of a defect needs first."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return f"{Path(step.tb_frame.f_code.co_filename).name}:{step.tb_lineno}" if step is not None else ""
+
+
+def _finite(value: object) -> object:
+    """Return the value as JSON can say it: it has no NaN and no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _quoted(value: object) -> str:
+    text = _text(value)
+    plain = text and text.isprintable() and not set(text) & set(" \"'=")
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _log.critical("ended by an unexpected error", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:
+        _log.error("a thread ended", exc_info=args.exc_value)
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    _log.error("%s: %r", args.err_msg or "exception ignored in", args.object, exc_info=args.exc_value)
