@@ -102,7 +102,7 @@ class Poller:
         self._scheduler.schedule(entry, now)
 
     def _is_settled(self, entry: Entry) -> bool:
-        return entry.spec is not None and entry.status.get("observedGeneration") == entry.generation
+        return entry.spec is not None and entry.observed_generation == entry.generation
 
     def _needs_call(self, entry: Entry) -> bool:
         if entry.spec is None or entry.pending is not None or entry.spec.suspend:

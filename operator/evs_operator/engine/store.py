@@ -46,6 +46,7 @@ class Entry:
     requested_at: str | None = None
     status: EvsJobStatus = field(default_factory=lambda: cast(EvsJobStatus, {}))
     finished: bool = False
+    observed_generation: int | None = None
     completion: str | None = None
     handled: str | None = None
     first_seen: float = 0.0
@@ -138,7 +139,8 @@ class Store:
 
     def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
         known = entry.version > 0
-        before = (entry.generation, entry.requested_at, entry.finished)
+        before = (entry.generation, entry.requested_at)
+        was_finished = entry.finished
         entry.resource_version = str(metadata.get("resourceVersion"))
         generation = metadata.get("generation")
         entry.generation = generation if isinstance(generation, int) else 0
@@ -148,7 +150,8 @@ class Store:
         if not known or entry.generation != before[0]:
             self._take_spec(entry, body.get("spec"))
         self._take_status(entry, own_status(body.get("status")))
-        if known and (entry.generation, entry.requested_at, entry.finished) == before:
+        lost_its_end = was_finished and not entry.finished  # somebody else wrote the status
+        if known and (entry.generation, entry.requested_at) == before and not lost_its_end:
             return Change.NONE
         entry.version = next(self._versions)
         return Change.SPEC
@@ -167,6 +170,7 @@ class Store:
 
     def _take_status(self, entry: Entry, status: EvsJobStatus) -> None:
         entry.finished = is_finished(status) and not entry.anew
+        entry.observed_generation = status.get("observedGeneration")
         entry.completion = status.get("completionTime")
         entry.handled = status.get("lastHandledReconcileAt")
         entry.status = status

@@ -97,6 +97,8 @@ class StatusWriter:
             status = None if entry.deleted else decided()
             if status is None or same_status(status, entry.status):
                 return
+            # The watch may bring the echo of the write before its answer is here.
+            before, was_finished = entry.status, entry.finished
             try:
                 version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
             except KubeError as error:
@@ -109,7 +111,7 @@ class StatusWriter:
                 await self._read_again(entry)
                 continue
             self._metrics.status_writes.labels(result="written").inc()
-            self._tell(entry, status)
+            self._tell(entry, status, before, was_finished)
             self._store.wrote(entry, status, version)
             return
         raise KubeError(409, f"{entry.namespace}/{entry.name}: changed {_TRIES} times while it was written")
@@ -129,9 +131,9 @@ class StatusWriter:
             return
         self._store.apply("MODIFIED", body)
 
-    def _tell(self, entry: Entry, status: EvsJobStatus) -> None:
+    def _tell(self, entry: Entry, status: EvsJobStatus, previous: EvsJobStatus, was_finished: bool) -> None:
         """Log a transition on one line, and measure how late the end of a job came into its status."""
-        before = condition_of(entry.status.get("conditions", []), "Ready")
+        before = condition_of(previous.get("conditions", []), "Ready")
         ready = condition_of(status.get("conditions", []), "Ready")
         if ready is None or (before and not entry.anew and before["reason"] == ready["reason"]):
             return
@@ -148,7 +150,7 @@ class StatusWriter:
             ready["message"],
             extra=fields,
         )
-        if "completionTime" in status and not entry.finished:
+        if "completionTime" in status and not was_finished:
             ended = parse_timestamp(status.get("endTime"))
             if ended is not None:
                 late = (self._clock.wall() - ended).total_seconds()
