@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="evs-operator",
         description="Follow jobs of Elastic Volume Service (EVS) in Kubernetes.",
-        epilog="Every flag has an environment variable EVS_OPERATOR_… of the same name; lists are separated by commas.",
+        epilog="Every flag has a variable, as EVS_OPERATOR_LOG_LEVEL is --log-level; lists are separated by commas.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"evs-operator {__version__}")

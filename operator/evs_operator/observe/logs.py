@@ -32,6 +32,7 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 _RESERVED: Final = frozenset({"ts", "level", "logger", "msg", "at", "traceback"})
 _REPEAT_SECONDS: Final = 60.0
 _REMEMBERED: Final = 1000
+_JSON_INTEGER_BITS: Final = 53
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class JsonFormatter(_Formatter):
         """Return the line."""
         line = self._read(record)
         shown: dict[str, object] = {"ts": line.ts, "level": line.level.lower(), "logger": line.logger, "msg": line.msg}
-        shown |= {name: _finite(value) for name, value in line.fields.items()}
+        shown |= {name: _json_value(value) for name, value in line.fields.items()}
         if line.traceback:
             shown["traceback"] = line.traceback
         return json.dumps(shown, ensure_ascii=False)
@@ -198,9 +199,12 @@ def _place(error: BaseException) -> str:
     return f"{Path(step.tb_frame.f_code.co_filename).name}:{step.tb_lineno}" if step is not None else ""
 
 
-def _finite(value: object) -> object:
-    """Return the value as JSON can say it: it has no NaN and no infinity."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _json_value(value: object) -> object:
+    """Return the value as JSON can say it: without NaN and infinity, and without integers that readers round."""
+    unsafe = (isinstance(value, float) and not math.isfinite(value)) or (
+        isinstance(value, int) and value.bit_length() > _JSON_INTEGER_BITS
+    )
+    return _text(value) if unsafe else value
 
 
 def _escaped(text: str) -> str:
