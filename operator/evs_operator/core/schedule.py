@@ -28,7 +28,6 @@ from evs_operator.core.durations import Durations
 PRICE = 0.3
 _JITTER = 0.1
 _SHORTEST_CLOSINGS = 0.1
-_INIT = "INIT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,10 @@ def work_began(history: PollHistory) -> float:
 
 
 def next_poll(history: PollHistory, durations: Durations, now: float, *, price: float = PRICE) -> float:
-    """Return the seconds from `now` until the next poll; 0.0 for a job never polled, and for one overdue."""
+    """Return the seconds from `now` until the next poll; 0.0 for a job never polled, and for one overdue.
+
+    `price` is in seconds and above zero.
+    """
     last = history.last_poll
     if last is None:
         return 0.0
