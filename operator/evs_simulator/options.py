@@ -1,0 +1,54 @@
+"""Fields of JSON that a person wrote: read with their type, or refused with one line about what is wrong."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+
+class Options:
+    """Fields of a JSON object, each read with the type that it must have."""
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        self._given = given
+
+    def text(self, name: str, default: str) -> str:
+        """Return a text. Raises ValueError where it is something else."""
+        value = self._given.get(name, default)
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}, not a text")
+        return value
+
+    def whole(self, name: str, default: int) -> int:
+        """Return a whole number. Raises ValueError where it is something else."""
+        value = self._given.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}, not a whole number")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """Return a number, such as of seconds. Raises ValueError where it is not one, or below 0."""
+        value = self._given.get(name, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"{name} is {value!r}, not a number of at least 0")
+        return float(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return true or false. Raises ValueError where it is something else."""
+        value = self._given.get(name, default)
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}, not true or false")
+        return value
+
+    def headers(self) -> dict[str, str]:
+        """Return the option `headers`. Raises ValueError where it is not an object of texts."""
+        given = self._given.get("headers", {})
+        if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+            raise ValueError("headers is not an object of texts")
+        return dict(given)
+
+    def body(self) -> bytes:
+        """Return the bytes of `body` (text) or `body_base64`."""
+        if "body_base64" in self._given:
+            return base64.b64decode(self.text("body_base64", ""), validate=True)
+        return self.text("body", "").encode("utf-8", "surrogatepass")
