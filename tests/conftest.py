@@ -1,0 +1,56 @@
+"""Fixtures of the tests against a real API server, and the mark that lets `make test-fast` leave them out.
+
+One control plane serves the whole session; every test gets a namespace of its own, and no test may count on being
+alone elsewhere.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from controlplane import ControlPlane
+
+_CRDS = Path(__file__).parents[1] / "crds"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "control_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.controlplane)
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """Start a control plane without audit log; a test that stops, pauses or audits one starts its own."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def progress(line: str) -> None:
+        """Show the lines of a build that takes minutes in spite of pytest's capture."""
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}", flush=True)
+
+    with ControlPlane.start(progress=progress) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def crds(control_plane: ControlPlane) -> ControlPlane:
+    """Give a control plane that serves our CRDs."""
+    control_plane.kubectl("apply", "--server-side", "-f", str(_CRDS))
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(_CRDS))
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def _namespace_numbers() -> Iterator[int]:
+    return count(1)
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, _namespace_numbers: Iterator[int]) -> str:
+    """Give a namespace that no other test uses; it stays, for nothing in this control plane could empty it."""
+    name = f"test-{next(_namespace_numbers)}"
+    control_plane.kubectl("create", "namespace", name)
+    return name

@@ -1,0 +1,19 @@
+"""A real Kubernetes control plane for tests and the demo, its programs found or built once.
+
+`ControlPlane.start()` from Python, `python -m controlplane` from a shell.
+"""
+
+from controlplane.binaries import Binaries, BinariesError, binaries
+from controlplane.go import GoMissingError
+from controlplane.launch import LaunchError
+from controlplane.plane import ControlPlane, ControlPlaneError
+
+__all__ = [
+    "Binaries",
+    "BinariesError",
+    "ControlPlane",
+    "ControlPlaneError",
+    "GoMissingError",
+    "LaunchError",
+    "binaries",
+]
