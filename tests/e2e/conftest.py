@@ -1,0 +1,37 @@
+"""The operator against the real API server, with the rights that users give it, and a cloud in the test's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from controlplane import ControlPlane
+from support.operator_process import Objects, OperatorProcess, operator_rules, start_operator
+from support.scripted_cloud import ScriptedCloud, scripted_cloud
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(crds: ControlPlane) -> Path:
+    """Give the kubeconfig of a ServiceAccount with the rules of examples/rbac.yaml and no other."""
+    return crds.kubeconfig_for("evs-operator", "evs-operator", [], cluster_rules=operator_rules())
+
+
+@pytest.fixture
+def cloud() -> Iterator[ScriptedCloud]:
+    """Give a cloud that answers what the test says."""
+    with scripted_cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def objects(crds: ControlPlane, namespace: str) -> Objects:
+    """Give the objects of a namespace of the test's own."""
+    return Objects(crds, namespace)
+
+
+@pytest.fixture
+def operator(operator_kubeconfig: Path, namespace: str, cloud: ScriptedCloud) -> Iterator[OperatorProcess]:
+    """Give a running operator for the namespace of the test."""
+    with start_operator(operator_kubeconfig, "--namespace", namespace, "--allow-endpoint", cloud.url) as operator:
+        yield operator
