@@ -17,13 +17,14 @@ from .metrics import CONTENT_TYPE, Metrics
 Probe = Callable[[], str | None]
 """Returns None where all is well, else what is not."""
 
-_SHUTDOWN_SECONDS: Final = 0.5
+# aiohttp waits this long twice: for answers on their way, then for handlers that it cancelled.
+_SHUTDOWN_SECONDS: Final = 0.25
 
 
 class HealthServer:
     """Answers probes and scrapes on one address, (host, port); host "" means all addresses.
 
-    Port 0 takes a free one, of the first address where there are several. GET and HEAD are answered: 200 "ok", or 503
+    Port 0 takes a free one for each address; `port` is then that of IPv4. GET and HEAD are answered: 200 "ok", or 503
     with what is wrong; other paths are 404.
     """
 
@@ -49,7 +50,8 @@ class HealthServer:
     @property
     def port(self) -> int:
         """The port that is listened on, between `start` and `stop`."""
-        return int(self._runner.addresses[0][1])
+        # an IPv4 address is (host, port), an IPv6 address has two items more
+        return int(min(self._runner.addresses, key=len)[1])
 
     async def stop(self) -> None:
         """Stop listening and close every connection, within a second; harmless where nothing was started."""

@@ -120,6 +120,22 @@ async def test_stopping_takes_less_than_a_second_whoever_is_still_connected(oper
         writer.close()
 
 
+async def test_stopping_does_not_wait_for_a_client_that_does_not_read(operator: Operator) -> None:
+    class Endless(Metrics):
+        def render(self) -> bytes:
+            return bytes(64 << 20)  # more than the sockets of both sides hold
+
+    operator.metrics = Endless()
+    server = operator.server()
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    async with asyncio.timeout(1.0):
+        await server.stop()
+    writer.transport.abort()
+
+
 async def test_stopping_what_never_started_is_harmless(operator: Operator) -> None:
     await operator.server().stop()
 
@@ -151,6 +167,6 @@ async def test_an_address_of_another_machine_is_an_error_that_names_it() -> None
 async def test_an_empty_host_means_all_addresses(operator: Operator) -> None:
     server = operator.server("")
     await server.start()
-    _, writer = await asyncio.open_connection("localhost", server.port)
-    writer.close()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://127.0.0.1:{server.port}/healthz")).status_code == 200
     await server.stop()

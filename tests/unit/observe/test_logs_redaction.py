@@ -105,6 +105,13 @@ def test_no_secret_reaches_a_line(way: Callable[[str], logging.LogRecord], debug
         assert not any(form in line for form in forms(secret))
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_half_a_secret_is_not_left_where_a_line_was_cut(way: Callable[[str], logging.LogRecord]) -> None:
+    secret = "first-half\nsecond-half"
+    for line in lines(way, secret, Redactor([secret]), debug=False):
+        assert "half" not in line
+
+
 @pytest.mark.parametrize("debug", [False, True])
 @given(secret=TOKENS)
 def test_no_secret_inside_an_object_reaches_a_line(debug: bool, secret: str) -> None:
