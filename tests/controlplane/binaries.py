@@ -104,7 +104,7 @@ def _lock(path: Path, progress: Progress) -> Iterator[None]:
 def _build(cache: Path, progress: Progress) -> None:
     """Build beside the cache and rename; the caller holds the lock, so what lies there is a stopped build's."""
     command = go.find(progress)
-    progress(f"building kube-apiserver, etcd and kubectl {KUBERNETES} from source: once, 5 to 10 minutes, 4 GB")
+    progress(f"building kube-apiserver, etcd and kubectl {KUBERNETES} from source: once, 5 to 15 minutes, 4 GB")
     started = time.monotonic()
     made = cache.with_name(cache.name + ".partial")
     shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,51 @@
+# What a developer types. `make` lists it; every target sets up what it needs and says so.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+unexport PYTHONPATH PYTHONHOME
+
+# The first Python that is new enough; name another with make PYTHON=…
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$it && exit; done; echo python3)
+BIN := .venv/bin
+CONTROLPLANE := PYTHONPATH=tests $(BIN)/python -m controlplane
+# More words for pytest: make test ARGS='-k quota -x'
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+
+.PHONY: demo
+demo: venv ## A real API server, the EVS simulator and the operator: watch EvsJobs run to their end.
+	@$(CONTROLPLANE) build >/dev/null
+	@PYTHONPATH=tests $(BIN)/python -m examples.demo
+
+.PHONY: test
+test: venv ## All tests; those against a real API server included, which is built once (5 to 15 minutes).
+	@$(CONTROLPLANE) build >/dev/null
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: test-fast
+test-fast: venv ## The tests that need no API server.
+	$(BIN)/pytest -m 'not controlplane' $(ARGS)
+
+.PHONY: lint
+lint: venv ## Style, types, layers.
+	$(BIN)/ruff check --output-format concise
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy -p controlplane
+	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then echo $(BIN)/lint-imports; $(BIN)/lint-imports; fi
+
+.PHONY: venv
+venv: ## The virtual environment .venv from the locked requirements.
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo 'Python >= 3.11 is needed, and $(PYTHON) is not it; name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@$(PYTHON) requirements/venv.py
+
+.PHONY: lock
+lock: venv ## Lock requirements/*.in anew with hashes; UPGRADE=1 takes the newest versions.
+	for name in run dev go; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	    $(if $(UPGRADE),--upgrade) --output-file requirements/$$name.txt requirements/$$name.in || exit; done
