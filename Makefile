@@ -42,7 +42,7 @@ lint: venv ## Style, types, layers.
 venv: ## The virtual environment .venv from the locked requirements.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo 'Python >= 3.11 is needed, and $(PYTHON) is not it; name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
-	@$(PYTHON) requirements/venv.py
+	@$(PYTHON) requirements/install.py
 
 .PHONY: lock
 lock: venv ## Lock requirements/*.in anew with hashes; UPGRADE=1 takes the newest versions.

@@ -1,4 +1,4 @@
-"""Makes the virtual environment .venv from the locked requirements: `python requirements/venv.py` (`make venv`).
+"""Makes the virtual environment .venv from the locked requirements: `python requirements/install.py` (`make venv`).
 
 A second run with the same lock, the same project file and the same place does nothing and needs no network. Two runs at
 a time wait for each other. The Makefile has checked that this Python is new enough.
