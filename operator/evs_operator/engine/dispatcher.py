@@ -1,8 +1,7 @@
 """Hands due EvsJobs to a fixed pool of workers, connection by connection.
 
 Each connection has a lane: its share of the workers is bounded, so that a hung endpoint takes workers from no
-one else, and its budget says when the next call may go. Within a lane EvsJobs that were never polled go
-first, then the namespaces take turns. EvsJobs that need no call wait for no budget.
+one else, and its budget says when the next call may go. EvsJobs that need no call wait for no budget.
 """
 
 from __future__ import annotations
@@ -12,12 +11,18 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from evs_operator.core.schedule_price import DueQueue, Price
+
 from .scheduler import Scheduler
 from .store import Entry
 
 WORKERS: Final = 256
 LANE_WORKERS: Final = 32
 _IDLE = 60.0
+
+
+Patience = Callable[[Entry, float], float]
+"""Seconds that an EvsJob can wait while a call costs the price given (seconds of unnoticed end)."""
 
 
 class CallBudget(Protocol):
@@ -28,38 +33,48 @@ class CallBudget(Protocol):
 
 
 class Lane:
-    """EvsJobs of one connection that wait for a call."""
+    """EvsJobs of one connection that wait for a call.
 
-    def __init__(self) -> None:
-        self._fresh: deque[Entry] = deque()
-        self._turns: OrderedDict[str, deque[Entry]] = OrderedDict()
+    Namespaces take turns; within a namespace the call goes where it is worth most (`core.schedule_price`).
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._price = Price()
+        self._turns: OrderedDict[str, DueQueue[Entry]] = OrderedDict()
+        self._since: OrderedDict[str, float] = OrderedDict()
         self.in_flight = 0
 
     def __bool__(self) -> bool:
-        return bool(self._fresh or self._turns)
+        return bool(self._turns)
 
     def push(self, entry: Entry) -> None:
         """Add an EvsJob that is due."""
+        queue = self._turns.setdefault(entry.namespace, DueQueue())
+        self._since[entry.uid] = entry.due
         if entry.last_poll is None:
-            self._fresh.append(entry)
+            queue.push_first(entry)
         else:
-            self._turns.setdefault(entry.namespace, deque()).append(entry)
+            queue.push(entry, entry.last_poll, self._patience(entry, self._price.value))
 
-    def pop(self) -> Entry:
-        """Take the next one: never polled first, then the namespaces in turn."""
-        if self._fresh:
-            return self._fresh.popleft()
-        namespace, waiting = self._turns.popitem(last=False)
-        entry = waiting.popleft()
-        if waiting:
-            self._turns[namespace] = waiting
-        return entry
+    def pop(self, now: float) -> Entry | None:
+        """Take the next one; None where nobody waits."""
+        while self._turns:
+            namespace, queue = self._turns.popitem(last=False)
+            served = queue.pop(now)
+            if served is None:
+                continue
+            if len(queue):
+                self._turns[namespace] = queue
+            if served.urgency is not None:
+                self._price.served(served.urgency)
+            self._since.pop(served.item.uid, None)
+            return served.item
+        return None
 
     def oldest_due(self) -> float | None:
-        """Return the due time of the EvsJob that waits longest."""
-        heads = [self._fresh[0].due] if self._fresh else []
-        heads += [waiting[0].due for waiting in self._turns.values()]
-        return min(heads, default=None)
+        """Return the due time of the EvsJob that came into the lane first, None where nobody waits."""
+        return next(iter(self._since.values()), None)
 
 
 class Dispatcher:
@@ -73,6 +88,7 @@ class Dispatcher:
         scheduler: Scheduler,
         work: Callable[[Entry], Awaitable[None]],
         lane_of: Callable[[Entry], tuple[object, CallBudget] | None],
+        patience: Patience,
         now: Callable[[], float],
         *,
         workers: int = WORKERS,
@@ -80,6 +96,7 @@ class Dispatcher:
         self._scheduler = scheduler
         self._work = work
         self._lane_of = lane_of
+        self._patience = patience
         self._now = now
         self._lanes: dict[object, tuple[Lane, CallBudget]] = {}
         self._free: deque[Entry] = deque()
@@ -145,7 +162,7 @@ class Dispatcher:
             self._free.append(entry)
             return
         key, budget = where
-        lane = self._lanes[key][0] if key in self._lanes else Lane()
+        lane = self._lanes[key][0] if key in self._lanes else Lane(self._patience)
         self._lanes[key] = (lane, budget)
         lane.push(entry)
 
@@ -154,7 +171,9 @@ class Dispatcher:
             wait = budget.take(now)
             if wait > 0:
                 return wait
-            entry = lane.pop()
+            entry = lane.pop(now)
+            if entry is None:
+                break
             lane.in_flight += 1
             self._hand_over(entry, lane)
         return _IDLE

@@ -13,10 +13,11 @@ from evs_operator.api.conditions import condition_of, parse_timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.job import Outcome as Word
 from evs_operator.core.decide import Subject, deadline_of
 from evs_operator.core.durations import Durations
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
-from evs_operator.core.schedule import next_poll, work_began
+from evs_operator.core.schedule import next_poll, patience, teach, work_began
 from evs_operator.kube.api import KubeError
 from evs_operator.observe.metrics import Metrics
 
@@ -31,6 +32,8 @@ from .writer import StatusWriter
 _log = logging.getLogger(__name__)
 
 _REFUSED_WAIT: Final = 60.0
+_UNKNOWN_PATIENCE: Final = 10.0
+"""Of an EvsJob that was asked for and never answered about."""
 _SETTLING: Final = 3.0
 """Seconds in which what is applied together with a new EvsJob, such as its Secret, may still arrive."""
 _SETTLING_STEP: Final = 0.5
@@ -68,6 +71,12 @@ class Poller:
         if session.block and self._clock() < session.block.retry_at:
             return None
         return session.key, session.budget
+
+    def patience_of(self, entry: Entry, price: float) -> float:
+        """Return the seconds that an EvsJob can wait for its next call at that price."""
+        if entry.history is None:
+            return _UNKNOWN_PATIENCE
+        return patience(entry.history, self._durations, price=price)
 
     async def work(self, entry: Entry) -> None:
         """Process an entry that is due; what goes wrong at the API server is tried again later."""
@@ -133,8 +142,6 @@ class Poller:
         entry.pending = observation
         await self._writer.write(entry, observation, project_id, self._estimate_for(entry, observation))
         entry.pending = None
-        if isinstance(observation, JobSeen):
-            self._learn(entry, observation)
         self._schedule_next(entry, observation, session)
 
     async def _observe(self, entry: Entry) -> tuple[Session | None, str | None, Observation]:
@@ -161,6 +168,7 @@ class Poller:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         started = self._clock()
         entry.last_poll = started
+        self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
         code = "200"
         try:
             job = await client.get_job(project_id, entry.spec.job_id)
@@ -174,7 +182,12 @@ class Poller:
         entry.failures = 0
         session.budget.succeeded(self._clock())
         self._accepted(session)
+        previous = entry.history
         entry.history = intervals.told(entry, session.uid, job, self._clock())
+        if not entry.finished:
+            end = None if job.outcome is Word.IN_PROGRESS else job.end_time or self._clock.wall()
+            last = previous.last_poll if previous else None
+            teach(self._durations, entry.history, last, end.timestamp() if end else None)
         return JobSeen(job)
 
     async def _failed(self, entry: Entry, session: Session, project_id: str, error: errors.CloudError) -> Observation:
@@ -221,14 +234,6 @@ class Poller:
         age = now - work_began(entry.history)
         left = self._durations.estimate(entry.history.connection, entry.history.job_type, age)
         return None if left is None else now + left
-
-    def _learn(self, entry: Entry, observation: JobSeen) -> None:
-        job, history = observation.job, entry.history
-        if not entry.finished or history is None or job.end_time is None:
-            return
-        end = job.end_time.timestamp()
-        closing = None if history.last_sub_job_end is None else end - history.last_sub_job_end
-        self._durations.learn(history.connection, history.job_type, end - work_began(history), closing)
 
     def _schedule_next(self, entry: Entry, observation: Observation | None, session: Session | None) -> None:
         now = self._clock()

@@ -84,7 +84,9 @@ class Operator:
             metrics=self._metrics,
             clock=self._clock,
         )
-        self._dispatcher = Dispatcher(self._scheduler, self._poller.work, self._poller.lane_of, self._clock)
+        self._dispatcher = Dispatcher(
+            self._scheduler, self._poller.work, self._poller.lane_of, self._poller.patience_of, self._clock
+        )
         self._connections = Connections(
             api=self._api,
             sessions=self._sessions,
@@ -236,6 +238,7 @@ class Operator:
                 self._metrics.jobs.labels(state=state).set(number)
             self._metrics.oldest_due.set(self._overdue())
             counts = {"ready": 0, "blocked": 0, "unverified": 0}
+            self._metrics.budget.clear()
             for session in self._sessions:
                 counts["blocked" if session.block else "ready" if session.verified else "unverified"] += 1
                 name = "/".join(part for part in (session.key.namespace, session.key.name) if part)
