@@ -89,11 +89,11 @@ async def _deliver(message: web.BaseRequest, answer: Answer, headers: dict[str, 
         steps = _TRICKLE_STEPS if delivery.trickle else 2
         size = len(answer.body) // steps + 1
         for start in range(0, len(answer.body), size):
+            await asyncio.sleep(delivery.trickle / steps)
             await response.write(answer.body[start : start + size])
             if delivery.cut:
                 _reset(message)
                 break
-            await asyncio.sleep(delivery.trickle / steps)
         else:
             await response.write_eof()
     return response

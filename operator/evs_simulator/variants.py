@@ -13,6 +13,14 @@ TIME_STYLES = ("millis", "no_fraction", "blank", "micros", "no_zone", "empty", "
 ENTITIES = ("null", "absent", "list")
 SUB_JOBS = ("null", "empty_string", "empty_list", "absent", "top_level")
 
+_FLAGS = ("omit_null_errors", "back_to_init", "success_parent_failed_child")
+# Names of variants that stand for a field and its value.
+_FORMS: Mapping[str, tuple[str, str]] = {
+    **{f"entities_{form}": ("entities", form) for form in ENTITIES},
+    **{f"sub_jobs_{form}": ("sub_jobs", form) for form in SUB_JOBS},
+    **{f"{kind}_reason": ("reason", kind) for kind in ("chinese", "json", "secret")},
+}
+NAMES = (*_FLAGS, *_FORMS, "extra_fields", "time_style", "long_reason", "vanish_after", "answer_job_id")
 _EXTRA_FIELDS: Mapping[str, object] = {"sub_jobs_total": 1, "sub_jobs_result": None, "x_region": "eu-de", "message": ""}
 
 
@@ -54,14 +62,10 @@ def read_variants(given: object) -> Variants:
 
 
 def _one(name: str, value: object) -> dict[str, object]:
-    flags = ("omit_null_errors", "back_to_init", "success_parent_failed_child")
-    if name in flags:
+    if name in _FLAGS:
         return {name: True}
-    for prefix, forms in (("entities", ENTITIES), ("sub_jobs", SUB_JOBS)):
-        if name.removeprefix(f"{prefix}_") in forms and name.startswith(prefix):
-            return {prefix: name.removeprefix(f"{prefix}_")}
-    if name in ("chinese_reason", "json_reason", "secret_reason"):
-        return {"reason": name.removesuffix("_reason")}
+    if name in _FORMS:
+        return dict([_FORMS[name]])
     if name == "extra_fields":
         return {name: value if isinstance(value, dict) else _EXTRA_FIELDS}
     if name == "time_style" and value in TIME_STYLES:

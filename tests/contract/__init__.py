@@ -1,0 +1,1 @@
+"""Tests of what we promise to others, and of what others promise to us."""
