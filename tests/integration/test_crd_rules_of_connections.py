@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evs_operator.api import names
+from evs_operator.api.connection import parse_connection
+from evs_operator.cloud.endpoints import origin
 
 if TYPE_CHECKING:
     from controlplane import ControlPlane
@@ -66,7 +68,10 @@ def apply(control_plane: ControlPlane, change: dict[str, Any]) -> tuple[bool, st
         {"auth": password(IAM + ":31943/v3/")},
         {"tls": {}},
         {"tls": {"caBundle": PEM}},
-        {"tls": {"caBundle": "\n".join([PEM[:76], PEM[76:], ""])}},
+        pytest.param(
+            {"tls": {"caBundle": "\n".join([PEM[:76], PEM[76:], ""])}},
+            marks=pytest.mark.xfail(strict=True, reason="parse_connection does not read base64 on several lines yet"),
+        ),
         {"tls": {"caSecretRef": {"name": "evs-ca"}}},
         {"tls": {"caSecretRef": {"name": "evs-ca", "key": "ca-bundle.crt"}}},
         {"rateLimit": {"requestsPerSecond": 1, "burst": 1000}},
@@ -81,10 +86,14 @@ def apply(control_plane: ControlPlane, change: dict[str, Any]) -> tuple[bool, st
     ],
     ids=lambda change: json.dumps(change)[:80],
 )
-def test_a_connection_that_can_be_used_is_accepted(control_plane: ControlPlane, change: dict[str, Any]) -> None:
+def test_a_connection_that_can_be_used_is_accepted_and_the_operator_reads_it(
+    control_plane: ControlPlane, change: dict[str, Any]
+) -> None:
     accepted, said = apply(control_plane, change)
 
     assert accepted, said
+    read = parse_connection({"endpoint": EVS, "auth": TOKEN, **change})
+    assert origin(read.endpoint).startswith("http")
 
 
 ENDPOINT_RULE = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evs_operator.api import names
+from evs_operator.api.spec import parse_spec
 
 if TYPE_CHECKING:
     from controlplane import ControlPlane
@@ -51,10 +52,13 @@ def apply(control_plane: ControlPlane, spec: dict[str, Any] | None) -> tuple[boo
     ],
     ids=json.dumps,
 )
-def test_a_spec_that_can_be_followed_is_accepted(control_plane: ControlPlane, spec: dict[str, Any]) -> None:
+def test_a_spec_that_can_be_followed_is_accepted_and_the_operator_reads_it(
+    control_plane: ControlPlane, spec: dict[str, Any]
+) -> None:
     accepted, said = apply(control_plane, spec)
 
     assert accepted, said
+    assert parse_spec(spec).job_id == spec["jobId"]
 
 
 JOB_ID_RULE = (

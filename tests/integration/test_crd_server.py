@@ -196,7 +196,7 @@ def test_a_condition_is_the_condition_of_kubernetes(control_plane: ControlPlane)
     published = json.loads(control_plane.kubectl("get", "--raw", "/openapi/v3/api/v1").stdout)["components"]["schemas"]
     theirs = published["io.k8s.apimachinery.pkg.apis.meta.v1.Condition"]
     # what the markers of metav1.Condition bound, which the API server does not publish for built-in kinds
-    markers = {
+    markers: dict[str, dict[str, Any]] = {
         "lastTransitionTime": {"type": "string", "format": "date-time"},
         "message": {"maxLength": 32768},
         "observedGeneration": {"minimum": 0},

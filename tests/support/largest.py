@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.status import EvsJobStatus
+from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen
 from support import jobs
@@ -30,4 +31,4 @@ def largest_status(*, generation: int = 1) -> EvsJobStatus:
         project_id="0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6",
         requested_at="2026-02-03 once more",
     )
-    return decide(subject, {}, JobSeen(jobs.parse_job(body)), _NOW)
+    return decide(subject, {}, JobSeen(parse_job(body)), _NOW)
