@@ -52,11 +52,8 @@ def _move_clock(call: AdminCall) -> object:
     call.only("offset", "advance", "stopped")
     clock = call.world.clock
     for name, move in (("offset", clock.set_offset), ("advance", clock.advance)):
-        seconds = call.given.get(name)
-        if seconds is not None:
-            if not isinstance(seconds, int | float):
-                raise ValueError(f"{name} is {seconds!r}, not a number of seconds")
-            move(float(seconds))
+        if name in call.given:
+            move(call.options.change(name))
     if "stopped" in call.given:
         (clock.stop if call.options.flag("stopped", False) else clock.start)()
     return _show_clock(call)

@@ -5,7 +5,7 @@ The same call adds and changes: what a call does not name stays as it is.
 
 from __future__ import annotations
 
-from .accounts import DAY, AccessKey, Project, Token, User
+from .accounts import AccessKey, Project, Token, User
 from .admin_call import AdminCall
 from .world import DEMO_DOMAIN, DEMO_PROJECT
 
@@ -35,8 +35,8 @@ def add_user(call: AdminCall) -> object:
 def add_token(call: AdminCall) -> object:
     """Add a token, or change the project, end and revocation of one."""
     call.only("token", "project_id", "expires_in", "revoked")
-    accounts = call.world.accounts
-    text = call.options.text("token", "")
+    accounts, options = call.world.accounts, call.options
+    text = options.text("token", "")
     token = accounts.tokens.get(text)
     if token is None:
         user = next(iter(accounts.users), None)
@@ -45,7 +45,7 @@ def add_token(call: AdminCall) -> object:
             token = _renamed(call, token, text)
     token.project_id = call.options.text("project_id", token.project_id or "") or None
     if "expires_in" in call.given:
-        token.expires = call.now + _seconds(call, "expires_in", DAY)
+        token.expires = call.now + options.change("expires_in")
     token.revoked = call.options.flag("revoked", token.revoked)
     return {"token": token.token}
 
@@ -60,9 +60,9 @@ def add_access_key(call: AdminCall) -> object:
     key.security_token = options.text("security_token", key.security_token or "") or None
     key.active = options.flag("active", key.active)
     if "expires_in" in call.given:
-        key.expires = call.now + _seconds(call, "expires_in", DAY)
+        key.expires = call.now + options.change("expires_in")
     if "locked_for" in call.given:
-        key.locked_until = call.now + _seconds(call, "locked_for", 0.0)
+        key.locked_until = call.now + options.change("locked_for")
     return {"access_key": name, "secret_key": key.secret_key}
 
 
@@ -71,10 +71,3 @@ def _renamed(call: AdminCall, token: Token, text: str) -> Token:
     token.token = text
     call.world.accounts.tokens[text] = token
     return token
-
-
-def _seconds(call: AdminCall, name: str, default: float) -> float:
-    value = call.given.get(name, default)
-    if not isinstance(value, int | float):
-        raise ValueError(f"{name} is {value!r}, not a number of seconds")
-    return float(value)

@@ -105,6 +105,11 @@ class Jobs:
             self._jobs.pop(member.job_id, None)
         return True
 
+    def forget_bodies(self) -> None:
+        """Let every body be written anew: a job that had ended was changed, and parents show their sub-jobs."""
+        for job in self._jobs.values():
+            job.ended_body = None
+
     def __len__(self) -> int:
         return len(self._jobs)
 

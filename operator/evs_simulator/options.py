@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
+MOST = 1e9  # seconds, 30 years: further away no time can be written
+
 
 class Options:
     """Fields of a JSON object, each read with the type that it must have."""
@@ -29,8 +31,15 @@ class Options:
     def number(self, name: str, default: float) -> float:
         """Return a number, such as of seconds. Raises ValueError where it is not one, or below 0."""
         value = self._given.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"{name} is {value!r}, not a number of at least 0")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= max(default, MOST):
+            raise ValueError(f"{name} is {value!r}, not a number from 0 to {MOST:.0f}")
+        return float(value)
+
+    def change(self, name: str) -> float:
+        """Return a number that may be negative, 0 where it is missing. Raises ValueError where it is not one."""
+        value = self._given.get(name, 0)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not -MOST <= value <= MOST:
+            raise ValueError(f"{name} is {value!r}, not a number from -{MOST:.0f} to {MOST:.0f}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:

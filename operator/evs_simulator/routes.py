@@ -82,7 +82,7 @@ def _find(world: World, request: Request) -> _Call | None:
     fixed = _FIXED.get((request.method, request.path))
     if fixed is not None:
         return fixed
-    version, *rest = request.segments()
+    version, *rest = request.segments() or [""]
     for method, versions, pattern, call in _EVS:
         if request.method == method and version in versions and len(rest) == len(pattern):
             given = [part for part, wanted in zip(rest, pattern, strict=True) if wanted == "*"]

@@ -90,10 +90,7 @@ def change_plan(plan: Plan, changes: Mapping[str, object]) -> Plan:
 
 def begin_in(spec: Mapping[str, object]) -> float:
     """Return the seconds from now to the job's begin; negative for a job that began before."""
-    value = spec.get("begin_in", 0.0)
-    if not isinstance(value, int | float):
-        raise ValueError(f"begin_in is {value!r}, not a number of seconds")
-    return float(value)
+    return Options(spec).change("begin_in")
 
 
 def _number(spec: Mapping[str, object], name: str) -> float | None:

@@ -88,5 +88,9 @@ def json_answer(status: int, body: object, headers: Mapping[str, str] | None = N
 
 
 def encode(body: object) -> bytes:
-    """Write JSON as EVS does: without blanks, text as UTF-8."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    """Write JSON as EVS does: without blanks, text as UTF-8; escaped where a text has half a surrogate pair."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()

@@ -56,9 +56,10 @@ class World:
         return job
 
     def change(self, job: Job, plan: Plan, begin: float) -> None:
-        """Make a job what this plan says; it keeps its id and is still the job of its volume and its parent."""
+        """Make a job what this plan says; it stays the job of its volume and its parent, whose end does not move."""
         job.become(self._make(plan, job.project_id, begin))
         self.jobs.add(job)
+        self.jobs.forget_bodies()
 
     def _make(self, plan: Plan, project_id: str, begin: float) -> Job:
         pace = Pace(self.settings.speed, self.settings.entity_mode == "modern")

@@ -107,7 +107,7 @@ def test_an_unknown_job_and_one_of_another_project_are_400(cloud: StillCloud) ->
 
 
 def test_unknown_paths_and_hosts_are_404_of_the_gateway(cloud: StillCloud, job: str) -> None:
-    for path in ("/", f"/v3/{PROJECT}/jobs/{job}", f"/v1/{PROJECT}/jobs/", f"/v1/{PROJECT}/jobs/{job}/more"):
+    for path in ("*", "/", f"/v3/{PROJECT}/jobs/{job}", f"/v1/{PROJECT}/jobs/", f"/v1/{PROJECT}/jobs/{job}/more"):
         assert refusal(cloud.call("GET", path, headers={}))[:2] == (404, "APIGW.0101")
     cloud.admin("PUT", "settings", {"host": "evs.eu-de.example.com"})
     assert refusal(ask(cloud, job))[:2] == (404, "APIGW.0101")
@@ -159,6 +159,7 @@ def test_more_than_five_wrong_signatures_lock_the_key_for_five_minutes(cloud: St
     cloud.now += 299
     assert ask(cloud, job, signed(cloud, job)).status == 401
     cloud.now += 1
+    assert ask(cloud, job, signed(cloud, job, secret="wrong")).status == 401
     assert ask(cloud, job, signed(cloud, job)).status == 200
 
 

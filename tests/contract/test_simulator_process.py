@@ -128,6 +128,15 @@ async def test_a_body_of_ten_thousand_sub_jobs_is_served(
     assert len(body["entities"]["sub_jobs"]) == 10_000
 
 
+async def test_a_scripted_body_of_several_megabytes_arrives_whole(
+    cloud: SimulatorProcess, session: aiohttp.ClientSession
+) -> None:
+    text = "0123456789" * 400_000
+    job = cloud.add_job(body=text)
+    async with session.get(path(job)) as answer:
+        assert await answer.text() == text
+
+
 async def test_the_journal_tells_what_was_asked(cloud: SimulatorProcess, session: aiohttp.ClientSession) -> None:
     job = cloud.add_job()
     await session.get(path(job))
@@ -161,6 +170,9 @@ def test_jobs_can_be_made_by_the_thousand(cloud: SimulatorProcess) -> None:
         ("GET", "nothing", None, 404),
         ("POST", "clock", {"forward": 1}, 400),
         ("POST", "clock", {"advance": "1"}, 400),
+        ("POST", "clock", {"advance": 1e12}, 400),
+        ("POST", "jobs", {"begin_in": 1e12}, 400),
+        ("POST", "jobs", {"duration": 1e12}, 400),
         ("PUT", "settings", {"speeed": 2}, 400),
         ("PUT", "settings", {"speed": 0}, 400),
         ("PUT", "settings", {"entity_mode": "old"}, 400),
@@ -185,6 +197,11 @@ async def test_it_starts_on_a_free_port_and_ends_with_0_when_told_to() -> None:
         assert cloud.admin("GET", "settings")["speed"] == 100.0
         cloud.process.send_signal(signal.SIGINT)
         assert cloud.process.wait(10) == 0
+
+
+def test_it_shares_no_code_with_the_operator_that_it_judges() -> None:
+    check = "import sys, evs_simulator.cli; sys.exit(any(name.startswith('evs_operator') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", check], timeout=20, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

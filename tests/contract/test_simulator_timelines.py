@@ -159,6 +159,12 @@ def test_the_record_of_an_ended_job_is_kept_for_a_day(cloud: StillCloud) -> None
     assert (answer.status, json_of(answer)["error"]["code"]) == (400, "Common.0011")
 
 
+def test_a_job_that_ended_runs_again_when_time_goes_back(cloud: StillCloud) -> None:
+    begin = cloud.now
+    job = cloud.add_job()
+    assert cloud.status_at(job, [8, 4], begin) == ["SUCCESS", "RUNNING"]
+
+
 def test_a_job_may_never_end(cloud: StillCloud) -> None:
     job = cloud.add_job(never_ends=True)
     cloud.now += 1e7

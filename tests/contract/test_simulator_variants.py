@@ -154,6 +154,10 @@ def test_errors_may_have_other_types(cloud: StillCloud) -> None:
     assert (body["error_code"], body["fail_reason"]) == (2024, {"forbidden": {"code": 403}})
 
 
+def test_half_a_surrogate_pair_is_escaped_so_that_the_body_stays_json(cloud: StillCloud) -> None:
+    assert ended(cloud, fail_reason="half \ud800 of a pair")["fail_reason"] == "half \ud800 of a pair"
+
+
 def test_a_job_may_vanish_while_it_runs(cloud: StillCloud) -> None:
     job = cloud.add_job(variants={"vanish_after": 3})
     cloud.now += 2.9
@@ -186,6 +190,15 @@ def test_an_ended_body_is_written_anew_after_a_change(cloud: StillCloud) -> None
     assert cloud.job(job)["status"] == "SUCCESS"
     cloud.admin("PUT", f"jobs/{job}", {"error_code": "EVS.2024"})
     assert cloud.job(job)["status"] == "FAIL"
+
+
+def test_a_parent_shows_a_sub_job_as_it_was_changed(cloud: StillCloud) -> None:
+    job = cloud.add_job(job_type="batchCreateVolume", sub_jobs=2, begin_in=-60)
+    sub = cloud.job(job)["entities"]["sub_jobs"][0]["job_id"]
+    cloud.admin("PUT", f"jobs/{sub}", {"error_code": "EVS.2024"})
+    body = cloud.job(job)
+    assert [each["status"] for each in body["entities"]["sub_jobs"]] == ["FAIL", "SUCCESS"]
+    assert body["status"] == "SUCCESS"
 
 
 def test_every_field_and_variant_of_a_job_is_described() -> None:
