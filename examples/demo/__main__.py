@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+
 from controlplane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,7 @@ def main() -> int:
         cluster.kubectl("apply", "-f", "-", stdin=_connections(cloud))
         say("operator, with its own ServiceAccount and no other rights")
         stack.enter_context(_operator(cluster, cloud, workdir))
+        cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s", "evsconnection/default")
         say("disk operations at the cloud, and an EvsJob for the job id of each answer")
         cluster.kubectl("apply", "-f", "-", stdin=_evs_jobs(cloud))
         print(flush=True)
@@ -87,7 +89,9 @@ def _cluster() -> Iterator[Cluster]:
     say("kube-apiserver and etcd")
     plane = ControlPlane.start()
     try:
-        rules = [rule for doc in _yaml_all("examples/rbac.yaml") if doc["kind"] == "ClusterRole" for rule in doc["rules"]]
+        rules = [
+            rule for doc in _yaml_all("examples/rbac.yaml") if doc["kind"] == "ClusterRole" for rule in doc["rules"]
+        ]
         plane.kubectl("create", "namespace", "evs-operator")
         operator = plane.kubeconfig_for("evs-operator", "evs-operator", [], cluster_rules=rules)
         say(f"  {plane.server}")
@@ -139,7 +143,10 @@ def _connections(cloud: str) -> str:
     def connection(name: str, secret_name: str) -> dict[str, object]:
         auth = {"token": {"secretRef": {"name": secret_name}}}
         return _object(
-            "evs-operator.dev/v1alpha1", "EvsConnection", name, spec={"endpoint": cloud, "projectId": PROJECT, "auth": auth}
+            "evs-operator.dev/v1alpha1",
+            "EvsConnection",
+            name,
+            spec={"endpoint": cloud, "projectId": PROJECT, "auth": auth},
         )
 
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
@@ -165,7 +172,9 @@ def _evs_jobs(cloud: str) -> str:
         "create": _call(cloud, "POST", volumes, volume("data")),
         "create-batch": _call(cloud, "POST", volumes, volume("shard", 3)),
         "create-fails": _call(cloud, "POST", volumes, volume("broken", **failing)),
-        "batch-half-fails": _call(cloud, "POST", volumes, volume("partly", 3, metadata={"__sim_fail_some": "EVS.5413"})),
+        "batch-half-fails": _call(
+            cloud, "POST", volumes, volume("partly", 3, metadata={"__sim_fail_some": "EVS.5413"})
+        ),
     }
     jobs = [_evs_job(name, job_id) for name, job_id in created.items()]
     jobs.append(_evs_job("wrong-credentials", created["create"], connectionRef={"name": "outdated"}))
@@ -181,7 +190,7 @@ def _object(api_version: str, kind: str, name: str, **fields: object) -> dict[st
 
 
 def _call(cloud: str, method: str, path: str, body: object) -> str:
-    request = urllib.request.Request(  # noqa: S310  # the simulator's own address
+    request = urllib.request.Request(  # the simulator's own address
         cloud + path,
         data=json.dumps(body).encode(),
         method=method,

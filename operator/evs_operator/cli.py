@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _command(name: str) -> Callable[[Settings], Coroutine[None, None, int]]:
     # Imported late: --help and a wrong flag need neither kopf nor the official client.
     if name == "check":
-        from evs_operator.kube.check import check
+        from evs_operator.check import check
 
         return check
     from evs_operator.engine.supervisor import run

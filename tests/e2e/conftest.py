@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from controlplane import ControlPlane
 from support.operator_process import Objects, OperatorProcess, operator_rules, start_operator
 from support.scripted_cloud import ScriptedCloud, scripted_cloud

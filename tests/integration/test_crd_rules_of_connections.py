@@ -68,10 +68,7 @@ def apply(control_plane: ControlPlane, change: dict[str, Any]) -> tuple[bool, st
         {"auth": password(IAM + ":31943/v3/")},
         {"tls": {}},
         {"tls": {"caBundle": PEM}},
-        pytest.param(
-            {"tls": {"caBundle": "\n".join([PEM[:76], PEM[76:], ""])}},
-            marks=pytest.mark.xfail(strict=True, reason="parse_connection does not read base64 on several lines yet"),
-        ),
+        {"tls": {"caBundle": "\n".join([PEM[:76], PEM[76:], ""])}},
         {"tls": {"caSecretRef": {"name": "evs-ca"}}},
         {"tls": {"caSecretRef": {"name": "evs-ca", "key": "ca-bundle.crt"}}},
         {"rateLimit": {"requestsPerSecond": 1, "burst": 1000}},

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from controlplane import ControlPlane
 
 from .scripted_cloud import PROJECT, TOKEN
@@ -121,7 +122,12 @@ class Objects:
 
     def connect(self, url: str, name: str = "default", token: str = TOKEN, **spec: Any) -> None:
         """Apply a Secret with a token and the EvsConnection that uses it."""
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{name}-token"}, "stringData": {"token": token}}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{name}-token"},
+            "stringData": {"token": token},
+        }
         auth = {"token": {"secretRef": {"name": f"{name}-token"}}}
         body = {"endpoint": url, "projectId": PROJECT, "auth": auth, **spec}
         self.apply(secret, custom("EvsConnection", name, **body))

@@ -98,7 +98,7 @@ def _ca_bundle(raw: object) -> str | None:
     if raw is None:
         return None
     try:
-        pem = base64.b64decode(str(raw), validate=True).decode("ascii")
+        pem = base64.b64decode("".join(str(raw).split()), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
         pem = ""
     if "-----BEGIN CERTIFICATE-----" not in pem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
@@ -20,7 +20,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from . import errors
 from .classify import read_answer
-from .endpoints import origin
+from .endpoints import EndpointNotAllowed, origin
 from .job import Job
 
 MAX_BODY: Final = 8 * 1024 * 1024
@@ -40,7 +40,11 @@ class _TooLargeError(Exception):
 
 
 class EvsClient:
-    """Asks one endpoint with one authentication. Use as a context manager, or call `aclose()`."""
+    """Asks one endpoint with one authentication. Use as a context manager, or call `aclose()`.
+
+    `permit` is called with the origin of every request, those to IAM included, before it goes; it raises
+    EndpointNotAllowed. Times are seconds, `max_body` is bytes.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class EvsClient:
         read_timeout: float = 20.0,
         total_timeout: float = 30.0,
         max_body: int = MAX_BODY,
+        permit: Callable[[str], None] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._origin = origin(endpoint)
@@ -63,7 +68,7 @@ class EvsClient:
             auth=auth,
             headers=_HEADERS,
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout),
-            transport=_Limited(transport or AiohttpTransport(verify=context, trust_env=False), max_body),
+            transport=_Limited(transport or AiohttpTransport(verify=context, trust_env=False), max_body, permit),
             follow_redirects=False,
             trust_env=False,
         )
@@ -78,6 +83,8 @@ class EvsClient:
             raise errors.PollTimeout(f"{self._where} did not answer in time") from error
         except (_TooLargeError, httpx.DecodingError) as error:
             raise errors.InvalidResponse(f"{self._where} answered more than {self._max_body} bytes") from error
+        except EndpointNotAllowed as error:
+            raise errors.EndpointInvalid(str(error)) from error
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
             raise errors.Unreachable(f"{self._where} is not reachable: {_cause(error)}") from error
         return read_answer(
@@ -103,13 +110,16 @@ class EvsClient:
 
 
 class _Limited(httpx.AsyncBaseTransport):
-    """Ends an answer that is longer than allowed, whoever reads it."""
+    """Ends an answer that is longer than allowed, whoever reads it; asks `permit` before each request goes."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, most: int) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport, most: int, permit: Callable[[str], None] | None) -> None:
         self._inner = inner
         self._most = most
+        self._permit = permit
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._permit is not None:
+            self._permit(f"{request.url.scheme}://{request.url.netloc.decode()}")
         response = await self._inner.handle_async_request(request)
         if isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = _LimitedStream(response.stream, self._most)

@@ -22,18 +22,18 @@ DEFAULT_PATTERNS: Final = (
 _SERVICES: Final = ("evs", "iam", "iam-pub")
 
 
-class EndpointNotAllowed(ValueError):  # noqa: N818  # named as the condition reason that it becomes
+class EndpointNotAllowed(ValueError):  # named as the condition reason that it becomes
     """An endpoint is not on the allow-list, or is no endpoint; the message says what to do."""
 
 
 def origin(url: str) -> str:
     """Return `scheme://host[:port]` of a URL, lower case; raise EndpointNotAllowed for what is not an origin."""
-    parts = urlsplit(url.strip())
     try:
+        parts = urlsplit(url.strip())
         port = parts.port
     except ValueError:
-        port = -1
-    if parts.scheme not in ("https", "http") or not parts.hostname or port == -1:
+        raise EndpointNotAllowed(f"{_shown(url)} is not an endpoint: write https://HOST") from None
+    if parts.scheme not in ("https", "http") or not parts.hostname:
         raise EndpointNotAllowed(f"{_shown(url)} is not an endpoint: write https://HOST")
     if parts.username is not None or parts.query or parts.fragment:
         raise EndpointNotAllowed("an endpoint must not hold a user, a query or a fragment: write https://HOST")

@@ -32,8 +32,8 @@ _HINTS: Final[Mapping[str, str]] = {
     "WrongState": "Wait until the volume, snapshot or server allows the operation, then submit it again.",
     "Capacity": "Use another availability zone or volume type, or submit the operation again later.",
     "Account": "Settle the state of the cloud account: it is frozen or suspended.",
-    "Internal": "Delete a volume left in an error state and submit the operation again; if that fails too, ask the cloud's "
-    "support, with the job id.",
+    "Internal": "Delete a volume left in an error state and submit the operation again; if that fails too, ask the "
+    "cloud's support, with the job id.",
     "Unknown": "Look the code up and look at the volume itself, or ask the cloud's support, with the job id.",
 }
 

@@ -22,8 +22,8 @@ MAX_SUB_JOBS: Final = 100
 MAX_VOLUME_IDS: Final = 500
 _MAX_ENTITIES = 32
 _ENTITY_KEY, _ENTITY_VALUE, _WORD, _ID, _CODE, _REASON = 128, 256, 256, 128, 64, 1024
-_SUB_JOB_BYTES = 96 * 1024
-"""Bytes for `subJobs`; with entities, volume ids, managed fields and the user's own part below 256 KiB."""
+_LIST_BYTES = 144 * 1024
+"""Bytes for entities, volume ids and sub-jobs; with managed fields and the user's own part below 256 KiB."""
 
 _PLAIN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ORDER: Final = {Outcome.FAILED: 0, Outcome.IN_PROGRESS: 1, Outcome.SUCCEEDED: 2}
@@ -94,7 +94,8 @@ def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -
     counts = dict.fromkeys(Outcome, 0)
     for sub in subs:
         counts[sub.outcome] += 1
-    kept = _kept(subs, redact)
+    used = stored_size([fields.get("entities"), fields.get("volumeIds")])
+    kept = _kept(subs, redact, _LIST_BYTES - used)
     finished = counts[Outcome.SUCCEEDED] + counts[Outcome.FAILED]
     fields["subJobs"] = kept
     fields["subJobCounts"] = {
@@ -107,12 +108,11 @@ def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -
     fields["progress"] = f"{finished}/{len(subs)}"
 
 
-def _kept(subs: tuple[Job, ...], redact: Redact) -> list[SubJobStatus]:
-    """Keep the first sub-jobs in the order failed, unfinished, succeeded, within number and bytes."""
+def _kept(subs: tuple[Job, ...], redact: Redact, room: int) -> list[SubJobStatus]:
+    """Keep the first sub-jobs in the order failed, unfinished, succeeded, within number and bytes (`room`)."""
     order = sorted(range(len(subs)), key=lambda index: _ORDER[subs[index].outcome])
     kept: list[SubJobStatus] = []
     names: set[str] = set()
-    room = _SUB_JOB_BYTES
     for index in order[:MAX_SUB_JOBS]:
         entry = _sub_job(subs[index], redact)
         entry["jobId"] = _unique(entry.get("jobId", ""), index, names)

@@ -204,15 +204,6 @@ class Sessions:
         async with session.lock:
             if session.spec is None or session.credentials is not None or _is_waiting(session, self._now()):
                 return
-            try:
-                self._allow.check(session.spec.endpoint)
-                if session.spec.auth.iam_endpoint:
-                    self._allow.check(session.spec.auth.iam_endpoint)
-            except EndpointNotAllowed as error:
-                trouble = Trouble(Reason.ENDPOINT_NOT_ALLOWED, f"{_title(session.key)}: {error}")
-                session.block = Block(trouble, ConnectionReason.ENDPOINT_NOT_ALLOWED, float("inf"))
-                self.changed(session)
-                return
             await self._read_secrets(session, session.spec)
 
     async def refresh(self, session: Session) -> bool:
@@ -267,6 +258,8 @@ class Sessions:
         session.clients.clear()
 
     async def _read_secrets(self, session: Session, spec: ConnectionSpec) -> None:
+        if not self._is_allowed_endpoint(session, spec):
+            return
         namespace = session.key.namespace or self._operator_namespace
         names = [spec.auth.secret_name] + ([spec.ca_secret[0]] if spec.ca_secret else [])
         found: list[Mapping[str, str]] = []
@@ -281,6 +274,20 @@ class Sessions:
         if tuple(found) == session.secrets:
             return
         self._use(session, spec, tuple(found), namespace)
+
+    def _is_allowed_endpoint(self, session: Session, spec: ConnectionSpec) -> bool:
+        """Block a connection whose endpoints are not on the allow-list: its Secret is not even read."""
+        try:
+            self._allow.check(spec.endpoint)
+            if spec.auth.iam_endpoint:
+                self._allow.check(spec.auth.iam_endpoint)
+        except EndpointNotAllowed as error:
+            if session.block is None:
+                trouble = Trouble(Reason.ENDPOINT_NOT_ALLOWED, f"{_title(session.key)}: {error}")
+                session.block = Block(trouble, ConnectionReason.ENDPOINT_NOT_ALLOWED, float("inf"))
+                self.changed(session)
+            return False
+        return True
 
     def _use(
         self, session: Session, spec: ConnectionSpec, found: tuple[Mapping[str, str], ...], namespace: str
@@ -318,7 +325,7 @@ class Sessions:
             if session.spec is None or session.credentials is None:
                 raise ConnectionTroubleError(_credentials_trouble(session.key, "the credential is not read yet"))
             auth = auth_for(session.credentials, project_id, clock=lambda: datetime.now(UTC))
-            client = EvsClient(session.spec.endpoint, auth, tls=session.tls)
+            client = EvsClient(session.spec.endpoint, auth, tls=session.tls, permit=self._allow.check)
             session.clients[project_id] = client
         return client
 

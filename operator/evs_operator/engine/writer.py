@@ -137,11 +137,9 @@ class StatusWriter:
         ready = condition_of(status.get("conditions", []), "Ready")
         if ready is None or (before and not entry.anew and before["reason"] == ready["reason"]):
             return
-        fields = {
-            "job": status.get("jobId", ""),
-            "reason": ready["reason"],
-            "duration": status.get("duration", ""),
-        }
+        fields = {"job": status.get("jobId", ""), "reason": ready["reason"]}
+        if "duration" in status:
+            fields["duration"] = status["duration"]
         _log.info(
             "EvsJob %s/%s: %s: %s",
             entry.namespace,

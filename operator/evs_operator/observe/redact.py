@@ -7,6 +7,7 @@ that the process holds, also URL-encoded and in base64. Ids, times and prose sta
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -66,6 +67,9 @@ def _forms(literal: str) -> Iterable[str]:
     yield quote(literal, safe="")
     yield quote_plus(literal)
     yield literal.replace("/", "\\/")
+    yield repr(literal)[1:-1]
+    yield json.dumps(literal)[1:-1]
+    yield from (line for line in literal.splitlines() if len(line) >= _SHORTEST_LITERAL)
     raw = literal.encode()
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + raw).decode()

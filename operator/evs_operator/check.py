@@ -6,12 +6,11 @@ from collections.abc import Iterable
 
 from evs_operator.api.conditions import Condition, condition_of
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, GROUP, PLURALS, VERSION
+from evs_operator.kube import objects
+from evs_operator.kube.access import CLUSTER_RIGHTS, KINDS, RIGHTS, Right
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.cluster import ClusterError, load_cluster
 from evs_operator.settings import Settings
-
-from . import objects
-from .access import CLUSTER_RIGHTS, KINDS, RIGHTS, Right
-from .api import KubeApi, KubeError
-from .cluster import ClusterError, load_cluster
 
 
 async def check(settings: Settings) -> int:
