@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.traces.replay import View
-
 from evs_operator.core.durations import Durations
 from evs_operator.core.schedule import PRICE, PollHistory, next_poll, teach
 

@@ -13,7 +13,6 @@ from typing import Protocol
 from benchmarks.traces.replay import Result, Schedule, View
 from benchmarks.traces.rivals import Ours
 from benchmarks.traces.worlds import HOUR, NEVER, TraceJob
-
 from evs_operator.core.schedule import patience
 from evs_operator.core.schedule_price import DueQueue, Price
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.jobs import JOB_ID, VOLUME_ID, batch, body, sub
 
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import ConnectionRef, parse_spec
@@ -15,6 +14,7 @@ from evs_operator.cloud import errors
 from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
+from support.jobs import JOB_ID, VOLUME_ID, batch, body, sub
 
 T0 = datetime(2026, 2, 3, 9, 15, 2, tzinfo=UTC)
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
