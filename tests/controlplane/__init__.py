@@ -4,16 +4,21 @@
 """
 
 from controlplane.binaries import Binaries, BinariesError, binaries
+from controlplane.faults import Fault, Seen
 from controlplane.go import GoMissingError
 from controlplane.launch import LaunchError
 from controlplane.plane import ControlPlane, ControlPlaneError
+from controlplane.proxy import FaultProxy
 
 __all__ = [
     "Binaries",
     "BinariesError",
     "ControlPlane",
     "ControlPlaneError",
+    "Fault",
+    "FaultProxy",
     "GoMissingError",
     "LaunchError",
+    "Seen",
     "binaries",
 ]
