@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from controlplane import access, launch, workspace
 from controlplane.binaries import Binaries, Progress, binaries
@@ -116,7 +116,7 @@ class ControlPlane:
         """
         return access.grant(self, self._directory.path, namespace, service_account, rules, cluster_rules)
 
-    def audit_events(self) -> list[dict[str, object]]:
+    def audit_events(self) -> list[dict[str, Any]]:
         """Return the audited requests so far, in the order of their answers, less a line that is half written."""
         lines = self.audit_log.read_text().split("\n") if self.audit_log.exists() else [""]
         return [json.loads(line) for line in lines[:-1]]

@@ -98,6 +98,7 @@ def test_no_process_outlives_the_one_that_started_the_control_plane(number: sign
     )
     environment = {**os.environ, "PYTHONPATH": str(_ROOT / "tests")}
     parent = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
+    pids: list[int] = []
     try:
         assert _eventually(lambda: pids_file.exists() and pids_file.read_text() != "", within=120.0)
         pids = json.loads(pids_file.read_text())
@@ -108,6 +109,8 @@ def test_no_process_outlives_the_one_that_started_the_control_plane(number: sign
     finally:
         parent.kill()
         parent.wait()
+        for pid in filter(_alive, pids):  # where the rule is broken
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_the_directory_of_a_killed_process_is_swept_and_that_of_a_live_one_is_not(tmp_path: Path) -> None:
