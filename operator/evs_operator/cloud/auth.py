@@ -7,20 +7,21 @@ The client hands one of these to httpx. What is not done here: deciding what a r
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
 
-from . import signing
+from . import errors, signing
+from .classify import date_of, error_of
 from .credentials import AccessKey, Credentials, Password, Token
 from .iam import TokenCache
 
 Clock = Callable[[], datetime]
 
 _SKEW_WORDS: Final = "signature expired"
-_MAYBE_EXPIRED: Final = (httpx.codes.UNAUTHORIZED, httpx.codes.BAD_REQUEST)
+_SMALL: Final = 4096
+"""Bytes; an error under HTTP 200 has less, and longer answers need not be read twice."""
 
 
 class TokenAuth(httpx.Auth):
@@ -31,6 +32,7 @@ class TokenAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the token along."""
+        _check_sendable("the token", self._token)
         request.headers["X-Auth-Token"] = self._token
         yield request
 
@@ -46,12 +48,14 @@ class AccessKeyAuth(httpx.Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign; where the gateway calls the signature expired, sign once more with the gateway's time."""
+        _check_sendable("the access key", self._credential.access_key)
+        _check_sendable("the security token", self._credential.security_token or "")
         self._sign(request)
         response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED:
             return
         await response.aread()
-        theirs = _date(response.headers.get("Date"))
+        theirs = date_of(response.headers.get("Date"))
         if theirs is None or _SKEW_WORDS not in response.text:
             return
         self._skew = theirs - self._clock()
@@ -68,9 +72,9 @@ class AccessKeyAuth(httpx.Auth):
             "x-project-id": self._project_id,
             "x-sdk-date": date,
         }
-        canonical = signing.canonical_request(
-            request.method, request.url.path, list(request.url.params.multi_items()), signed, request.content
-        )
+        path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+        query = list(request.url.params.multi_items())
+        canonical = signing.canonical_request(request.method, path, query, signed, request.content)
         made = signing.signature(self._credential.secret_key, date, canonical)
         request.headers["Authorization"] = signing.authorization(self._credential.access_key, list(signed), made)
         if self._credential.security_token:
@@ -81,25 +85,25 @@ class PasswordAuth(httpx.Auth):
     """An IAM user: a token of the project is asked for once, however many calls wait, and renewed in time."""
 
     def __init__(self, credential: Password, project_id: str, *, clock: Clock) -> None:
+        self._clock = clock
         self._tokens = TokenCache(credential, project_id, clock=clock)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Send the token along; where it is refused, get one new token and try once more."""
-        renewed = False
-        while True:
+        """Send the token along; where it is refused, take a newer one and try once more."""
+        for last in (False, True):
+            seen = self._tokens.answers
             async with self._tokens.lock:
-                token = self._tokens.current()
+                token = self._tokens.current(seen)
                 if token is None:
-                    answer = yield self._tokens.request()
+                    asking = self._tokens.request()
+                    asking.extensions = dict(request.extensions)  # the client's time-outs
+                    answer = yield asking
                     await answer.aread()
                     token = self._tokens.accept(answer)
-                    renewed = True
+                    last = True  # what IAM has granted a moment ago is not renewed
             request.headers["X-Auth-Token"] = token
             response = yield request
-            if renewed or response.status_code not in _MAYBE_EXPIRED:
-                return
-            await response.aread()
-            if not _token_refused(response):
+            if last or not await _is_token_refused(response, self._clock()):
                 return
             self._tokens.discard(token)
 
@@ -119,16 +123,18 @@ def auth_for(credentials: Credentials, project_id: str, *, clock: Clock) -> http
             return TokenAuth(credentials)
 
 
-def _token_refused(response: httpx.Response) -> bool:
-    """Tell whether an answer says that the token has expired: 401, or EVS' own 400 `Common.0013`."""
-    if response.status_code == httpx.codes.UNAUTHORIZED:
-        return True
-    return response.status_code == httpx.codes.BAD_REQUEST and "Common.0013" in response.text
+async def _is_token_refused(response: httpx.Response, now: datetime) -> bool:
+    """Tell whether an answer says that the token has expired, under whichever status (evs-api 1, facts 6 and 8)."""
+    if 300 <= response.status_code < 400:
+        return False
+    await response.aread()
+    if response.status_code < 300 and (len(response.content) > _SMALL or b"error" not in response.content):
+        return False
+    error = error_of(response.status_code, response.headers, response.content, where="", now=now)
+    return isinstance(error, errors.Unauthorized) and not isinstance(error, errors.AccessKeyLocked)
 
 
-def _date(value: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(value or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _check_sendable(what: str, value: str) -> None:
+    """Raise Unauthorized for a value that no header can carry; encoding it would raise with the value inside."""
+    if not (value.isascii() and value.isprintable()):
+        raise errors.Unauthorized(f"{what} holds characters that cannot be sent: is it complete and on one line?")

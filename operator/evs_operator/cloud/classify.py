@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from . import errors
 from .envelope import Envelope, parse_envelope, raw_envelope
 from .error_codes import lookup
 from .job import Job, parse_job
 
-_GATEWAY = re.compile(r"APIG(?:W)?\.(\d{4})")
+_GATEWAY = re.compile(r"APIGW?\.(\d{4})", re.ASCII)
+_BY_CONVENTION = re.compile(r"EVS\.5([45]\d\d)", re.ASCII)
 _WINDOW = re.compile(r"time:\s*(\d+)\s*(second|minute)", re.IGNORECASE)
 _LOCKED: Final = "AK access failed to reach the limit"
 _LONGEST_WINDOW: Final = 60.0
@@ -28,6 +30,7 @@ _BY_CODE: Final[Mapping[str, type[errors.CloudError]]] = {
     "Common.0011": errors.JobMissing,
     "EVS.5404": errors.JobMissing,
     "itemNotFound": errors.JobMissing,
+    "itemnotfound": errors.JobMissing,
     "Common.0018": errors.WrongProject,
     "EVS.0001": errors.WrongProject,
     "SYS.0400": errors.WrongProject,
@@ -56,32 +59,37 @@ def read_answer(
 ) -> Job:
     """Return the job of an answer to the job query; raise the CloudError that the answer means.
 
-    `where` names the endpoint in messages; `now` (aware) is compared with a `Retry-After` date.
+    `where` names the endpoint in messages; `now` (aware) stands in for a missing `Date` header.
     """
-    if 300 <= status < 400:
-        target = headers.get("location", "")
-        host = target.split("/")[2] if target.count("/") >= 2 and "//" in target else "another address"
-        raise errors.EndpointInvalid(f"{where} redirects to {host.split('@')[-1]}", http_status=status)
     body = _json_object(content)
     if 200 <= status < 300 and body is not None and not body.get("error") and body.get("status"):
-        return _own_job(parse_job(body), job_id, status)
-    raise error_of(status, headers, content, where=where, now=now)
+        return _own_job(body, job_id, status, where)
+    raise _error(status, headers, content, body, where, now)
 
 
 def error_of(
     status: int, headers: Mapping[str, str], content: bytes, *, where: str, now: datetime
 ) -> errors.CloudError:
     """Return the error that an answer without what was asked for means."""
-    body = _json_object(content)
-    envelope = parse_envelope(body) if body is not None else None
-    if 200 <= status < 300 and envelope is None:
-        return errors.InvalidResponse(f"{where} answered something that is not a job", http_status=status)
-    return _classified(status, headers, envelope, content, where, now)
+    return _error(status, headers, content, _json_object(content), where, now)
 
 
-def _own_job(job: Job, job_id: str, status: int) -> Job:
+def date_of(value: str | None) -> datetime | None:
+    """Return the moment that a `Date` or `Retry-After` header names, None where it names none."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _own_job(body: Mapping[str, object], job_id: str, status: int, where: str) -> Job:
+    try:
+        job = parse_job(body)
+    except errors.InvalidResponse as error:
+        raise errors.InvalidResponse(f"{where}: {error.message}", http_status=status) from error
     if job.job_id and job.job_id != job_id:
-        raise errors.InvalidResponse(f"the answer is about another job, {job.job_id[:64]}", http_status=status)
+        raise errors.InvalidResponse(f"{where} answered about another job, {job.job_id[:64]}", http_status=status)
     return job
 
 
@@ -93,34 +101,48 @@ def _json_object(content: bytes) -> dict[str, object] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _classified(
+def _error(
     status: int,
     headers: Mapping[str, str],
-    envelope: Envelope | None,
     content: bytes,
+    body: Mapping[str, object] | None,
     where: str,
     now: datetime,
 ) -> errors.CloudError:
+    if 300 <= status < 400:
+        return errors.EndpointInvalid(f"{where} redirects to {_host(headers.get('location'))}", http_status=status)
+    envelope = parse_envelope(body) if body is not None else None
+    request_id = headers.get("x-request-id", "")[:64] or (envelope.request_id if envelope else "") or None
+    if status < 300 and envelope is None:
+        what = "something that is no job" if content.strip() else "nothing"
+        return errors.InvalidResponse(f"{where} answered {what}", http_status=status, request_id=request_id)
     found = envelope or raw_envelope(content)
-    kind = _kind(status, envelope, found)
     text = f"{where}: {found.message}" if found.message and envelope else f"{where} answered HTTP {status}"
-    code = found.code or None
-    request_id = headers.get("x-request-id")
-    if issubclass(kind, errors.RateLimited):
-        wait = _retry_after(headers, found.message, now)
-        return errors.RateLimited(text, retry_after=wait, code=code, http_status=status, request_id=request_id)
-    return kind(text, code=code, http_status=status, request_id=request_id)
+    error = _kind(status, envelope, found)(text, code=found.code or None, http_status=status, request_id=request_id)
+    if isinstance(error, errors.RateLimited):
+        error.retry_after = _retry_after(headers, found.message, now)
+    return error
+
+
+def _host(location: str | None) -> str:
+    """Name the target of a redirect without path, query and user: they may hold a session."""
+    try:
+        return (urlsplit(location or "").hostname or "")[:253] or "another path"
+    except ValueError:
+        return "another address"
 
 
 def _kind(status: int, envelope: Envelope | None, found: Envelope) -> type[errors.CloudError]:
     if _LOCKED in found.message:
         return errors.AccessKeyLocked
+    if status == 429:
+        return errors.RateLimited
     if envelope is not None:
         if "doesn't match Context's project_id" in envelope.message:
             return errors.WrongProject
         if (by_code := _by_code(envelope.code, status)) is not None:
             return by_code
-    return _by_status(_effective_status(status, found.code), envelope)
+    return _by_status(_effective_status(status, found), envelope)
 
 
 def _by_code(code: str, status: int) -> type[errors.CloudError] | None:
@@ -134,14 +156,16 @@ def _by_code(code: str, status: int) -> type[errors.CloudError] | None:
     return _BY_CLASS.get(known.klass) if known is not None else None
 
 
-def _effective_status(status: int, code: str) -> int:
-    """Under HTTP 200 the error's own code tells the status that it would have had."""
+def _effective_status(status: int, found: Envelope) -> int:
+    """Under HTTP 200 the error itself tells the status that it would have had; 0 where it does not."""
     if status >= 400:
         return status
-    if code.isdecimal() and 400 <= int(code) < 600:
-        return int(code)
-    known = lookup(code)
-    return known.http_status if known is not None else 0
+    if 400 <= found.status < 600:
+        return found.status
+    if known := lookup(found.code):
+        return known.http_status
+    match = _BY_CONVENTION.fullmatch(found.code)
+    return int(match[1]) if match else 0
 
 
 def _by_status(status: int, envelope: Envelope | None) -> type[errors.CloudError]:
@@ -162,16 +186,12 @@ def _by_status(status: int, envelope: Envelope | None) -> type[errors.CloudError
 
 def _retry_after(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
     named = headers.get("retry-after", "").strip()
-    if named.isdecimal() and len(named) < 10:
-        return min(float(named), _RETRY_AFTER_MOST)
-    if named:
-        try:
-            moment = parsedate_to_datetime(named)
-        except ValueError:
-            moment = None
-        if moment is not None:
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return min(max((moment - now).total_seconds(), 0.0), _RETRY_AFTER_MOST)
+    if named.isascii() and named.isdecimal():
+        return min(float(named[:10]), _RETRY_AFTER_MOST)
+    if moment := date_of(named):
+        # the server's own clock, or a clock of ours that is off would change the pause
+        wait = (moment - (date_of(headers.get("date")) or now)).total_seconds()
+        return min(max(wait, 0.0), _RETRY_AFTER_MOST)
     if match := _WINDOW.search(message):
         seconds = float(match[1][:6]) * (60.0 if match[2].lower() == "minute" else 1.0)
         return min(seconds, _LONGEST_WINDOW)

@@ -6,12 +6,14 @@ Without it a user of one namespace could name an endpoint of their own and have 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 DEFAULT_PATTERNS: Final = (
     "https://*.otc.t-systems.com",
+    "https://*.sc.otc.t-systems.com",
     "https://*.myhuaweicloud.com",
     "https://*.myhuaweicloud.eu",
     "https://*.prod-cloud-ocb.orange-business.com",
@@ -19,7 +21,10 @@ DEFAULT_PATTERNS: Final = (
 )
 """Public domains of EVS and IAM (evs-api 10)."""
 
-_SERVICES: Final = ("evs", "iam", "iam-pub")
+# `service.region` and nothing between: in the same domains users own host names, such as those of their buckets
+_SERVICE = re.compile(r"(?:(?:evs|iam|iam-pub)\.[a-z]{2,3}-[a-z0-9-]+|iam)")
+_WILDCARD = re.compile(r"https://\*(?:\.[a-z0-9-]+)+", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 
 
 class EndpointNotAllowed(ValueError):  # named as the condition reason that it becomes
@@ -33,7 +38,7 @@ def origin(url: str) -> str:
         port = parts.port
     except ValueError:
         raise EndpointNotAllowed(f"{_shown(url)} is not an endpoint: write https://HOST") from None
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    if parts.scheme not in ("https", "http") or not parts.hostname or not _is_host(parts.hostname):
         raise EndpointNotAllowed(f"{_shown(url)} is not an endpoint: write https://HOST")
     if parts.username is not None or parts.query or parts.fragment:
         raise EndpointNotAllowed("an endpoint must not hold a user, a query or a fragment: write https://HOST")
@@ -46,12 +51,12 @@ class AllowList:
     """Origins that may be called: the public clouds, and what the operator's flags name.
 
     `https://*.example.com` allows hosts below a domain; an address of this machine or a private network, and
-    plain http, only where named exactly.
+    plain http, only where named exactly. Raises EndpointNotAllowed for a name that is neither.
     """
 
     def __init__(self, named: Sequence[str] = ()) -> None:
         self._exact = frozenset(origin(pattern) for pattern in named if "*" not in pattern)
-        self._suffixes = tuple(pattern.removeprefix("https://*").lower() for pattern in named if "*" in pattern)
+        self._suffixes = tuple(_suffix(pattern) for pattern in named if "*" in pattern)
         self._public = tuple(pattern.removeprefix("https://*") for pattern in DEFAULT_PATTERNS)
 
     def check(self, url: str) -> None:
@@ -64,13 +69,31 @@ class AllowList:
         if parts.scheme == "https" and not _is_address(host):
             if any(host.endswith(suffix) for suffix in self._suffixes):
                 return
-            public = any(host.endswith(suffix) for suffix in self._public)
-            if public and parts.port is None and host.split(".", 1)[0] in _SERVICES:
+            if parts.port is None and any(_is_service(host, suffix) for suffix in self._public):
                 return
         raise EndpointNotAllowed(
             f"endpoint {wanted} is not allowed: name it with --allow-endpoint, "
             "or use an EVS endpoint of a public region"
         )
+
+
+def _suffix(pattern: str) -> str:
+    if not _WILDCARD.fullmatch(pattern):
+        raise EndpointNotAllowed(f"{_shown(pattern)} is no pattern: write https://*.example.com")
+    return pattern.removeprefix("https://*").lower()
+
+
+def _is_service(host: str, suffix: str) -> bool:
+    return host.endswith(suffix) and _SERVICE.fullmatch(host.removesuffix(suffix)) is not None
+
+
+def _is_host(host: str) -> bool:
+    if _HOST.fullmatch(host):
+        return True
+    try:
+        return ipaddress.ip_address(host).version == 6 and "%" not in host
+    except ValueError:
+        return False
 
 
 def _is_address(host: str) -> bool:

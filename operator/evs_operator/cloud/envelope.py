@@ -5,72 +5,108 @@ A job's own `error_code` is no error of the call: the caller looks for a job fir
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from .job import clean
 
-_SPACE = re.compile(r"\s+")
-_PAIRS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("errorCode", "errorMessage"), ("errCode", "errMsg"))
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
+_SIGNING_DATE = re.compile(r"\b\d{8}T\d{6}Z\b")
+_PAIRS: Final = (
+    ("error_code", "error_msg"),
+    ("errorCode", "errorMsg"),
+    ("errorCode", "errorMessage"),
+    ("errCode", "errMsg"),
+)
+_CODE_LIMIT: Final = 64
+_MESSAGE_LIMIT: Final = 400
+_RAW_LIMIT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Code ("" where none; always text) and message of an error answer."""
+    """Code ("" where none; always text) and message of an error answer, on one line each.
+
+    `status` is the HTTP status that the error names itself, 0 where it names none. `request_id` is the body's.
+    """
 
     code: str
     message: str
+    status: int = 0
+    request_id: str = ""
 
 
 def parse_envelope(body: Mapping[str, object]) -> Envelope | None:
     """Return the error that a JSON object holds, None where it holds none."""
-    return _flat(body) or _nested(body.get("error")) or _top(body) or _single(body)
+    request_id = _line(body.get("request_id"), _CODE_LIMIT)
+    try:
+        found = _flat(body) or _nested(body.get("error")) or _top(body) or _single(body)
+    except (RecursionError, ValueError):  # a value nested too deep, or too long a number, to be written as text
+        return None
+    if found is None:
+        return None
+    code, message, kind = found
+    return _envelope(code, message, kind, request_id)
 
 
 def raw_envelope(content: bytes) -> Envelope:
     """Return the start of a body that is not JSON, on one line."""
-    text = _SPACE.sub(" ", clean(content[:2000].decode("utf-8", "replace"))).strip()
-    return Envelope("", text[:200])
+    return Envelope("", _line(content[:2000].decode("utf-8", "replace"), _RAW_LIMIT))
 
 
-def _flat(body: Mapping[str, object]) -> Envelope | None:
+_Found = tuple[object, object, str]
+
+
+def _flat(body: Mapping[str, object]) -> _Found | None:
     for code_key, message_key in _PAIRS:
-        if message_key in body:
-            return _envelope(body.get(code_key), body.get(message_key))
-    if "error_code" in body and body.get("status") is None:
-        return _envelope(body.get("error_code"), body.get("message"))
+        if body.get(message_key):
+            return body.get(code_key), body[message_key], ""
+    if body.get("error_code") and body.get("status") is None:
+        return body["error_code"], body.get("message"), ""
     return None
 
 
-def _nested(error: object) -> Envelope | None:
-    if isinstance(error, Mapping) and error:
-        return _envelope(
-            error.get("code", error.get("error_code")), error.get("message", error.get("error_msg", error.get("title")))
-        )
-    if isinstance(error, str) and error:
-        return _envelope(None, error)
+def _nested(error: object) -> _Found | None:
+    if isinstance(error, dict):
+        code = error.get("code") or error.get("error_code")
+        message = error.get("message") or error.get("error_msg") or error.get("title")
+        return (code, message, "") if code or message else None
+    return (None, error, "") if isinstance(error, str) and error else None
+
+
+def _top(body: Mapping[str, object]) -> _Found | None:
+    if body.get("code") and "message" in body:
+        return body["code"], body["message"], ""
     return None
 
 
-def _top(body: Mapping[str, object]) -> Envelope | None:
-    if "code" in body and "message" in body:
-        return _envelope(body["code"], body["message"])
-    return None
-
-
-def _single(body: Mapping[str, object]) -> Envelope | None:
+def _single(body: Mapping[str, object]) -> _Found | None:
     if len(body) != 1:
         return None
     key, value = next(iter(body.items()))
-    if not isinstance(value, Mapping) or "message" not in value:
+    if not isinstance(value, dict) or "message" not in value:
         return None
-    return _envelope(value.get("code") or key, value["message"], key)
+    return value.get("code") or key, value["message"], key
 
 
-def _envelope(code: object, message: object, kind: str = "") -> Envelope:
-    shown = "" if code is None else clean(str(code))
-    if kind and shown.isdecimal():
-        shown = kind  # Cinder's numeric code repeats the HTTP status; the key says what it is
-    text = "" if message is None else _SPACE.sub(" ", clean(str(message))).strip()
-    return Envelope(shown[:64], text[:400])
+def _envelope(code: object, message: object, kind: str, request_id: str) -> Envelope:
+    shown = _line(code, _CODE_LIMIT)
+    status = int(shown) if shown.isascii() and shown.isdecimal() and len(shown) == 3 else 0
+    if kind and status:
+        shown = _line(kind, _CODE_LIMIT)  # Cinder's numeric code repeats the HTTP status; the key says what it is
+    text = _line(message, _MESSAGE_LIMIT)
+    if request_id:
+        text = text.replace(request_id, "…")
+    # what differs from one answer to the next would make a new message of the same trouble
+    return Envelope(shown, _SIGNING_DATE.sub("…", text), status, request_id)
+
+
+def _line(value: object, limit: int) -> str:
+    """Return a value as one line of bounded text; "" for null."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _SPACE.sub(" ", clean(text[: 10 * limit])).strip()[:limit]

@@ -21,9 +21,21 @@ An HTTP error never says that the job failed (evs-api 13).
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+MESSAGE_LIMIT: Final = 512
+"""Characters of a message."""
+
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
+
 
 class CloudError(Exception):
-    """A call did not bring a job. `message` is one line and the same for the same trouble."""
+    """A call did not bring a job.
+
+    `message` is one line of at most 512 characters, the same for the same trouble, and may quote the server: redact
+    it before it is shown. `code` is the server's; `http_status` and `request_id` are None where no answer came.
+    """
 
     def __init__(
         self,
@@ -33,8 +45,9 @@ class CloudError(Exception):
         http_status: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        line = _SPACE.sub(" ", message).strip()
+        self.message = line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+        super().__init__(self.message)
         self.code = code
         self.http_status = http_status
         self.request_id = request_id
@@ -47,9 +60,7 @@ class PassingError(CloudError):
 class RateLimited(PassingError):
     """The cloud throttles; `retry_after` in seconds, None where the answer names no time."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **details: str | int | None) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]  # the details of CloudError
-        self.retry_after = retry_after
+    retry_after: float | None = None
 
 
 class PollTimeout(PassingError):
@@ -81,11 +92,9 @@ class Unauthorized(ActionRequired):
 
 
 class AccessKeyLocked(Unauthorized):
-    """Too many failures in a row: calls must stop for `retry_after` seconds."""
+    """Too many failures in a row: calls must stop for `retry_after` seconds (evs-api 5.3: five minutes)."""
 
-    def __init__(self, message: str, *, retry_after: float = 300.0, **details: str | int | None) -> None:
-        super().__init__(message, **details)  # type: ignore[arg-type]  # the details of CloudError
-        self.retry_after = retry_after
+    retry_after: float = 300.0
 
 
 class Forbidden(ActionRequired):

@@ -25,6 +25,7 @@ _UNSAFE = re.compile("[\ud800-\udfff\x00]")
 _KNOWN_FIELDS: Final = (
     "status",
     "entities",
+    "sub_jobs",
     "job_id",
     "job_type",
     "begin_time",
@@ -72,16 +73,19 @@ class Job:
 
 
 def parse_job(body: Mapping[str, object]) -> Job:
-    """Read a job; raise InvalidResponse where it has no usable status."""
+    """Read a job; raise InvalidResponse where it has no usable status, or is nested deeper than can be read."""
     status = body.get("status")
     if not isinstance(status, str) or not status.strip():
         raise InvalidResponse("the answer is not a job: it has no status")
-    return _job(body, MAX_DEPTH)
+    try:
+        return _job(body, MAX_DEPTH)
+    except (RecursionError, ValueError) as error:  # writing a nested fail_reason; an integer of thousands of digits
+        raise InvalidResponse("the answer is not a job: it is nested too deep") from error
 
 
 def _job(body: Mapping[str, object], depth: int) -> Job:
     raw_entities = body.get("entities")
-    entities: Mapping[str, object] = raw_entities if isinstance(raw_entities, Mapping) else {}
+    entities: Mapping[str, object] = raw_entities if isinstance(raw_entities, dict) else {}
     return Job(
         job_id=_text(body.get("job_id")) or "",
         job_type=_text(body.get("job_type")) or "",
@@ -102,22 +106,16 @@ def _sub_jobs(inside: object, beside: object, depth: int) -> tuple[Job, ...]:
     return tuple(
         _job(item, depth - 1)
         for item in items
-        if isinstance(item, Mapping) and any(item.get(field) for field in _KNOWN_FIELDS)
+        if isinstance(item, dict) and (item.get("status") or any(item.get(field) for field in _KNOWN_FIELDS))
     )
 
 
 def _scalars(entities: Mapping[str, object]) -> dict[str, str]:
     return {
-        clean(str(key)): text
+        clean(key): clean(value) if isinstance(value, str) else json.dumps(value)
         for key, value in entities.items()
-        if isinstance(value, str | int | float) and (text := _scalar(value)) is not None
+        if isinstance(value, str | int | float) and key != "sub_jobs"
     }
-
-
-def _scalar(value: str | float) -> str | None:
-    if isinstance(value, str):
-        return clean(value)
-    return json.dumps(value)
 
 
 def _text(value: object) -> str | None:
@@ -126,11 +124,11 @@ def _text(value: object) -> str | None:
         return clean(value) or None
     if value is None:
         return None
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
     return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def clean(text: str) -> str:
     """Replace what no UTF-8 text and no JSON consumer can hold: lone surrogates and NUL."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return _UNSAFE.sub("\ufffd", text)

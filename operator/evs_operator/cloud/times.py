@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+_USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(?:(Z|z)|([+-])(\d\d):?(\d\d))?", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{0,9}))?\s*(?:(Z|z)|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
 
 
 def parse_time(value: object) -> datetime | None:
     """Return an aware UTC time; None for null, "", a text that is no time, or another type."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:
         return None
+    if _USUAL.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:  # month 13, 25 o'clock
+            return None
     match = _TIME.fullmatch(value.strip())
     if match is None:
         return None

@@ -25,7 +25,7 @@ _PATTERNS: Final = tuple(
     for pattern, replacement in (
         # the gateway echoes the canonical request with every signed value: nothing after it is worth keeping
         (r"(canonical_?request\s*[:=]).*", rf"\1{MASK}"),
-        (r"SDK-HMAC-SHA256\b.*?Signature=[0-9a-z%+/=]*", MASK),
+        (r"SDK-HMAC-SHA256\b(?:(?!SDK-HMAC).){0,1024}?Signature=[0-9a-z%+/=]*", MASK),
         (r"(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {MASK}"),
         (r"://[^/\s@\"']+@", f"://{MASK}@"),
         (r"\b(?:eyJ|MII)[A-Za-z0-9_.+/=%-]{16,}", MASK),
@@ -48,17 +48,32 @@ class Redactor:
 
     def __init__(self, literals: Iterable[str] = ()) -> None:
         forms = {form for literal in literals if len(literal) >= _SHORTEST_LITERAL for form in _forms(literal)}
-        ordered = sorted(forms, key=len, reverse=True)
-        self._literals = re.compile("|".join(re.escape(form) for form in ordered)) if ordered else None
+        self._forms: dict[str, list[str]] = {}
+        for form in sorted(forms, key=len, reverse=True):
+            self._forms.setdefault(form[:_SHORTEST_LITERAL], []).append(form)
 
     def __call__(self, text: str) -> str:
         """Return text without secrets."""
-        if self._literals is not None:
-            text = self._literals.sub(MASK, text)
+        if self._forms:
+            text = self._without_literals(text)
         if _HINT.search(text):
             for pattern, replacement in _PATTERNS:
                 text = pattern.sub(replacement, text)
         return text
+
+    def _without_literals(self, text: str) -> str:
+        """Mask the longest literal at each place; an index keeps the time from growing with their number."""
+        parts: list[str] = []
+        done = at = 0
+        while at <= len(text) - _SHORTEST_LITERAL:
+            candidates = self._forms.get(text[at : at + _SHORTEST_LITERAL], ())
+            form = next((form for form in candidates if text.startswith(form, at)), None)
+            if form is None:
+                at += 1
+                continue
+            parts += [text[done:at], MASK]
+            done = at = at + len(form)
+        return "".join([*parts, text[done:]])
 
 
 def _forms(literal: str) -> Iterable[str]:

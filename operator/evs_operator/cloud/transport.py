@@ -1,0 +1,152 @@
+"""How a request gets to the cloud: aiohttp under the httpx API, within our limits and with our names for failures.
+
+Built by the client and used for EVS and IAM alike, so that every failure names the host it happened at. An answer is
+cut off at `max_body`, `permit` is asked before each request goes, and what aiohttp or httpx raise becomes the
+CloudError that a caller decides on. Status codes and bodies are not looked at here (`classify`).
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import aiohttp
+import certifi
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from . import errors
+from .endpoints import EndpointNotAllowed
+
+_MAX_HEADER: Final = 64 * 1024
+"""Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
+_KEEPALIVE: Final = 50.0
+"""Seconds that an idle connection is kept; load balancers close it after 60."""
+
+_CLUES: Final = (
+    ("certificate", "its TLS certificate is not trusted"),
+    ("refused", "connection refused"),
+    ("errno 111", "connection refused"),
+    ("unreachable", "no route to it"),
+    ("errno 101", "no route to it"),
+    ("errno 113", "no route to it"),
+    ("connect call failed", "no connection"),
+    ("no route", "no route to it"),
+    ("reset", "connection reset"),
+    ("broken pipe", "connection reset"),
+    ("disconnected", "connection closed before the answer"),
+    ("payload", "connection closed within the answer"),
+)
+
+
+class CloudTransport(httpx.AsyncBaseTransport):
+    """Sends requests; raises CloudError where no answer comes or the answer is too long."""
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None,
+        max_body: int,
+        permit: Callable[[str], None] | None,
+        inner: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._inner = inner or _aiohttp(tls or public_trust())
+        self._max_body = max_body
+        self._permit = permit
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request and return the answer with its body unread."""
+        where = request.url.netloc.decode()
+        if self._permit is not None:
+            try:
+                self._permit(f"{request.url.scheme}://{where}")
+            except EndpointNotAllowed as error:
+                raise errors.EndpointInvalid(str(error)) from error
+        with _named(where):
+            response = await self._inner.handle_async_request(request)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):  # a small answer that unpacks to a huge one
+            await response.aclose()
+            raise errors.InvalidResponse(f"{where} answered in a compressed form that was not asked for")
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _Limited(response.stream, self._max_body, where)
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._inner.aclose()
+
+
+class _Limited(httpx.AsyncByteStream):
+    """A body that ends with an error where it is longer than allowed."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, most: int, where: str) -> None:
+        self._inner = inner
+        self._most = most
+        self._where = where
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self._most
+        with _named(self._where):
+            async for chunk in self._inner:
+                left -= len(chunk)
+                if left < 0:
+                    raise errors.InvalidResponse(f"{self._where} answered more than {self._most} bytes")
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@functools.cache
+def public_trust() -> ssl.SSLContext:
+    """Return the trust in public authorities, read once; the environment does not change it."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _aiohttp(tls: ssl.SSLContext) -> AiohttpTransport:
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEPALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_field_size=_MAX_HEADER,
+            trust_env=False,
+        )
+
+    return AiohttpTransport(verify=tls, trust_env=False, client=session)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Raise what goes wrong on the way as the CloudError that it is.
+
+    aiohttp's own error decides: httpx-aiohttp calls a refused connection and an unknown name a timeout.
+    """
+    try:
+        yield
+    except errors.CloudError:
+        raise
+    except (httpx.HTTPError, aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
+        origin = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | OSError) else error
+        if isinstance(origin, TimeoutError | httpx.TimeoutException):
+            raise errors.PollTimeout(f"{where} did not answer in time") from error
+        if isinstance(origin, aiohttp.ClientResponseError):
+            # its text quotes what came, which may be a header with a token
+            raise errors.InvalidResponse(f"{where} answered something that is not HTTP") from None
+        if isinstance(origin, ValueError) and not isinstance(origin, OSError):
+            raise errors.InvalidResponse(f"the request to {where} cannot be sent: {type(origin).__name__}") from None
+        raise errors.Unreachable(f"{where} is not reachable: {_cause(origin)}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """Name the cause of a failed connection without addresses or numbers that differ between tries."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known to DNS"
+    text = str(error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error).lower()
+    for clue, said in _CLUES:
+        if clue in text:
+            return said
+    return "the TLS handshake failed" if isinstance(error, aiohttp.ClientSSLError) else type(error).__name__
