@@ -1,7 +1,8 @@
 """Starts the parts, keeps them running, and ends them in order. `evs-operator run` is this.
 
 Order of the end: stop watching, stop taking due EvsJobs, let polls in flight finish, write what was decided,
-exit 0. Deliberately not done here: any decision about a job.
+release the Lease, exit 0. Who loses the Lease drops all of it at once and exits 1, to be started anew as standby.
+Deliberately not done here: any decision about a job.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from evs_operator.kube import objects, source
 from evs_operator.kube.access import Access, missing_access
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.cluster import Cluster, ClusterError, load_cluster
+from evs_operator.kube.lease import LeaseHolder
 from evs_operator.observe import logs
 from evs_operator.observe.health import HealthServer
 from evs_operator.observe.metrics import Metrics
@@ -69,6 +71,9 @@ class Operator:
         self._clock = Clock()
         self._metrics = Metrics()
         self._api = KubeApi(cluster)
+        self._lease: LeaseHolder | None = None
+        if settings.leader_elect:
+            self._lease = LeaseHolder(self._api, settings.operator_namespace, self._clock)
         self._store = Store(self._clock)
         self._scheduler = Scheduler()
         self._sessions = Sessions(
@@ -99,7 +104,11 @@ class Operator:
         )
         self._resync = Resync(self._api, self._store, self._clock, settings.namespaces, self._restart_watch)
         self._health = HealthServer(
-            settings.http_address, healthy=self._unhealthy, ready=self._unready, metrics=self._metrics
+            settings.http_address,
+            healthy=self._unhealthy,
+            ready=self._unready,
+            standby=self._stands_by,
+            metrics=self._metrics,
         )
         self._stop = asyncio.Event()
         self._restart = asyncio.Event()
@@ -118,6 +127,8 @@ class Operator:
             asyncio.create_task(self._watch(), name="watch"),
             asyncio.create_task(self._work(), name="work"),
         ]
+        if self._lease is not None:
+            tasks.append(asyncio.create_task(self._lease.run(), name="lease"))
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -146,15 +157,20 @@ class Operator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(watch, stop, *tasks, return_exceptions=True)
+        if self._lease is not None:
+            await self._lease.release()
         _log.info("stopped")
 
     async def _drained(self, seconds: float) -> None:
         end = self._clock() + seconds
-        while self._dispatcher.in_flight and self._clock() < end:  # noqa: ASYNC110  # a count, over in seconds
+        while self._dispatcher.in_flight and self._clock() < end and self._leads():  # noqa: ASYNC110  # over in seconds
             await asyncio.sleep(0.02)
 
     async def _watch(self) -> None:
         """Wait until watching is possible, watch, and start again whenever a watch ends."""
+        if self._lease is not None:
+            await self._lease.held()
+        self._metrics.leader.set(1)
         while True:
             access = await self._wait_for_access()
             self._restart.clear()
@@ -271,6 +287,12 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
 
+    def _leads(self) -> bool:
+        return self._lease is None or self._lease.leads
+
+    def _stands_by(self) -> bool:
+        return not self._leads()
+
     def _overdue(self) -> float:
         due = self._dispatcher.oldest_due()
         return 0.0 if due is None else max(self._clock() - due, 0.0)
@@ -285,6 +307,8 @@ class Operator:
         return None
 
     def _unready(self) -> str | None:
+        if self._lease is not None and not self._lease.leads:
+            return f"waiting: {self._lease.problem}" if self._lease.problem else None
         if self._waiting_for:
             return f"waiting: {self._waiting_for}"
         return None if self._synced.is_set() else "waiting: the first list of EvsJobs is not complete"

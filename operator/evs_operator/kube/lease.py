@@ -84,7 +84,7 @@ class LeaseHolder:
         self._jitter = jitter
         self._seen: Seen | None = None
         self._body: Mapping[str, object] | None = None
-        self._wrote = False
+        self._may_hold = False
         self._until = _NEVER
         self._acquired = asyncio.Event()
 
@@ -105,12 +105,13 @@ class LeaseHolder:
         self._acquired.set()
         lost = await self._keep()
         self._until = _NEVER
+        self._may_hold = False  # nothing to release: it ends by itself, or is another's
         _log.error("stopping: %s is lost: %s", self._name, lost)
 
     async def release(self) -> None:
         """Give the Lease back, so that another process need not wait for its end; call when `run` has ended."""
         self._until = _NEVER
-        if not self._wrote:
+        if not self._may_hold:
             return
         try:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
@@ -218,7 +219,7 @@ class LeaseHolder:
 
     async def _write(self, spec: Mapping[str, object]) -> None:
         """Create the Lease, or update the very version that was looked at; all else that is in it stays."""
-        self._wrote = True
+        self._may_hold = True
         if self._body is None:
             metadata = {"name": LEASE_NAME, "namespace": self._namespace}
             lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

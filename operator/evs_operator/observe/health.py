@@ -25,15 +25,23 @@ class HealthServer:
     """Answers probes and scrapes on one address, (host, port); host "" means all addresses.
 
     Port 0 takes a free one for each address; `port` is then that of IPv4. GET and HEAD are answered: 200 "ok", or 503
-    with what is wrong; other paths are 404.
+    with what is wrong; /readyz of a process that waits to lead is 200 "standby"; other paths are 404.
     """
 
-    def __init__(self, address: tuple[str, int], *, healthy: Probe, ready: Probe, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        healthy: Probe,
+        ready: Probe,
+        metrics: Metrics,
+        standby: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._host, self._port = address
         self._metrics = metrics
         app = web.Application()
         app.router.add_get("/healthz", _probe(healthy))
-        app.router.add_get("/readyz", _probe(ready))
+        app.router.add_get("/readyz", _probe(ready, lambda: "standby" if standby() else "ok"))
         app.router.add_get("/metrics", self._scrape)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
 
@@ -61,10 +69,10 @@ class HealthServer:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _probe(probe: Probe) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _probe(probe: Probe, good: Callable[[], str] = lambda: "ok") -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
         problem = probe()
-        return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
+        return web.Response(text=f"{problem or good()}\n", status=503 if problem else 200)
 
     return answer
 
