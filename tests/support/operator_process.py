@@ -30,8 +30,17 @@ Object = dict[str, Any]
 
 def operator_rules() -> list[dict[str, Any]]:
     """Return the rules of the ClusterRole that users install: the least the operator needs."""
+    return _rules_of("ClusterRole")
+
+
+def leader_election_rules() -> list[dict[str, Any]]:
+    """Return the rules of the Role in the operator's namespace, for `--leader-elect`."""
+    return _rules_of("Role")
+
+
+def _rules_of(kind: str) -> list[dict[str, Any]]:
     documents = yaml.safe_load_all((ROOT / "examples" / "rbac.yaml").read_text(encoding="utf-8"))
-    return [rule for document in documents if document["kind"] == "ClusterRole" for rule in document["rules"]]
+    return [rule for document in documents if document["kind"] == kind for rule in document["rules"]]
 
 
 class OperatorProcess:
