@@ -97,6 +97,7 @@ _CALLS: Mapping[tuple[str, str], Callable[[AdminCall], object]] = {
     ("POST", "projects"): admin_accounts.add_project,
     ("POST", "users"): admin_accounts.add_user,
     ("POST", "tokens"): admin_accounts.add_token,
+    ("DELETE", "tokens"): admin_accounts.remove_token,
     ("POST", "access_keys"): admin_accounts.add_access_key,
     ("GET", "requests"): _show_requests,
     ("DELETE", "requests"): _clear_requests,

@@ -50,6 +50,13 @@ def add_token(call: AdminCall) -> object:
     return {"token": token.token}
 
 
+def remove_token(call: AdminCall) -> object:
+    """Forget a token: from now on it is one that nobody issued."""
+    if call.world.accounts.tokens.pop(call.which, None) is None:
+        raise LookupError("no such token")
+    return {}
+
+
 def add_access_key(call: AdminCall) -> object:
     """Add an access key, or change secret, security token, end, state and lock of one."""
     call.only("access_key", "secret_key", "security_token", "expires_in", "active", "locked_for")

@@ -33,12 +33,15 @@ def add_fault(call: AdminCall) -> object:
         since=call.now + options.number("from", 0.0),
         until=call.now + options.number("from", 0.0) + options.number("for", math.inf),
     )
+    tried = Options(fault.options)
     if kind in INSTEAD:
-        INSTEAD[kind](Options(fault.options), call.request)
+        INSTEAD[kind](tried, call.request)
     elif kind in AROUND:
-        AROUND[kind](Options(fault.options), json_answer(200, {"job_id": ""}))
+        AROUND[kind](tried, json_answer(200, {"job_id": ""}))
     else:
         raise ValueError(f"kind is {kind!r}, not one of {', '.join([*INSTEAD, *AROUND])}")
+    if unread := tried.unread():
+        raise ValueError(f"{', '.join(sorted(unread))}: {kind} has no such option")
     call.world.faults.add(fault)
     return {"id": fault.fault_id}
 

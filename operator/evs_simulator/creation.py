@@ -17,8 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from .envelopes import evs_error
+from .options import Options
 from .plans import Plan
 from .variants import read_variants
 from .wire import RefusalError
@@ -47,9 +49,9 @@ def read_creation(body: Mapping[str, object] | None) -> Wanted:
     if not isinstance(volume, dict):
         raise _refused("EVS.1008", "null createVolumeReq!")
     size, count = volume.get("size"), volume.get("count", 1)
-    if not isinstance(size, int) or not 1 <= size <= _LARGEST_GB:
+    if not _whole(size) or not 1 <= size <= _LARGEST_GB:
         raise _refused("EVS.1010", "invalid volume size!")
-    if not isinstance(count, int) or not 1 <= count <= _MOST_VOLUMES:
+    if not _whole(count) or not 1 <= count <= _MOST_VOLUMES:
         raise _refused("EVS.1021", "the quantity of volume is invalid!")
     if volume.get("volume_type", "SAS") not in VOLUME_TYPES:
         raise _refused("EVS.1020", "invalid volume type!")
@@ -73,10 +75,15 @@ def failure(metadata: Mapping[str, str], operation: str) -> str | None:
     return metadata.get(f"__sim_fail_{operation}")
 
 
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _one_volume(zone: str, metadata: Mapping[str, str], volume: Mapping[str, object]) -> Plan:
     code = metadata.get("__sim_fail") or ("EVS.5400" if zone.endswith("-09") else None)
     try:
-        duration = float(metadata["__sim_duration"]) if "__sim_duration" in metadata else None
+        seconds = {name: float(text) for name, text in metadata.items() if name == "__sim_duration"}
+        duration = Options(seconds).number("__sim_duration", 0.0) if seconds else None
         variants = read_variants(metadata.get("__sim_variants"))
     except ValueError as error:
         raise _refused("EVS.1058", f"invalid metadata filter! {error}") from error

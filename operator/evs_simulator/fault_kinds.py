@@ -18,7 +18,7 @@ from .wire import JSON, Answer, Delivery, Request, encode
 
 
 def _envelope(options: Options, request: Request) -> Answer:
-    status = options.whole("http_status", 500)
+    status = options.status(500)
     form = options.text("envelope", "E1")
     if form not in ENVELOPES:
         raise ValueError(f"envelope is {form!r}, not one of {', '.join(ENVELOPES)}")
@@ -28,7 +28,7 @@ def _envelope(options: Options, request: Request) -> Answer:
 
 def _raw(options: Options, request: Request) -> Answer:
     headers = {"Content-Type": options.text("content_type", JSON), **options.headers()}
-    return Answer(options.whole("http_status", 200), options.body(), headers)
+    return Answer(options.status(200), options.body(), headers)
 
 
 def _throttled(options: Options, request: Request) -> Answer:
@@ -51,11 +51,11 @@ def _error_under_200(options: Options, request: Request) -> Answer:
 
 
 def _html(options: Options, request: Request) -> Answer:
-    return html(options.whole("http_status", 200), "Sign in", "Please sign in to the proxy.")
+    return html(options.status(200), "Sign in", "Please sign in to the proxy.")
 
 
 def _empty(options: Options, request: Request) -> Answer:
-    return Answer(options.whole("http_status", 200), b"")
+    return Answer(options.status(200), b"")
 
 
 def _redirect(options: Options, request: Request) -> Answer:

@@ -60,6 +60,9 @@ def make_job(plan: Plan, project_id: str, begin: float, ids: Ids, pace: Pace) ->
 def _duration(plan: Plan, begin: float, subs: Sequence[Job], speed: float) -> float:
     if plan.duration is not None:
         return plan.duration / speed
+    last = plan.status_script[-1] if plan.status_script else ""
+    if isinstance(last, tuple) and last[1].upper() in TERMINAL:
+        return last[0] / speed
     if subs:
         return max(sub.end for sub in subs) - begin + _AFTER_SUB_JOBS / speed
     if plan.fails and plan.job_type == "createVolume" and not is_late(plan.error_code):

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
+from .options import MOST
+
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "expired_token_style": ("APIGW.0307", "Common.0013"),
     "entity_mode": ("modern", "classic"),
 }
+_MOST: Mapping[str, float] = {"speed": 1e6, "token_length": 1e6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,6 @@ def _checked(name: str, value: object, current: object) -> object:
         value = float(value)
     if type(value) is not type(current):
         raise ValueError(f"{name} is {value!r}, not a {type(current).__name__}")
-    if isinstance(value, float) and not value > 0:
-        raise ValueError(f"{name} is {value!r}, not greater than 0")
+    if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value <= _MOST.get(name, MOST):
+        raise ValueError(f"{name} is {value!r}, not greater than 0 and up to {_MOST.get(name, MOST):.0f}")
     return value

@@ -99,7 +99,7 @@ def _number(spec: Mapping[str, object], name: str) -> float | None:
 
 def _sub_jobs(spec: Mapping[str, object], job_type: str, depth: int) -> tuple[Plan, ...]:
     given = spec.get("sub_jobs", [])
-    if isinstance(given, int) and 0 <= given <= _MOST_SUB_JOBS:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST_SUB_JOBS:
         given = [{} for _ in range(given)]
     failing = spec.get("failing", {})
     if not isinstance(given, list) or not isinstance(failing, dict):
@@ -120,17 +120,21 @@ def _script(given: object) -> tuple[str | tuple[float, str], ...]:
         raise ValueError("status_script is not a list")
     steps: list[str | tuple[float, str]] = []
     for step in given:
-        if isinstance(step, dict):
-            steps.append((Options(step).number("at", 0.0), Options(step).text("status", "RUNNING")))
+        if isinstance(step, list) and len(step) == 2:
+            step = {"at": step[0], "status": step[1]}
+        if isinstance(step, dict) and step.keys() == {"at", "status"}:
+            steps.append((Options(step).number("at", 0.0), Options(step).text("status", "")))
         elif isinstance(step, str):
             steps.append(step)
         else:
-            raise ValueError("a step of status_script is neither a text nor {at, status}")
+            raise ValueError("a step of status_script is neither a text nor {at, status} nor [at, status]")
     return tuple(steps)
 
 
 def _raw(spec: Mapping[str, object]) -> Answer | None:
     if spec.get("body") is None and spec.get("body_base64") is None:
+        if not spec.keys().isdisjoint(("http_status", "headers")):
+            raise ValueError("http_status and headers need body or body_base64 beside them")
         return None
     options = Options(spec)
-    return Answer(options.whole("http_status", 200), options.body(), {"Content-Type": JSON, **options.headers()})
+    return Answer(options.status(200), options.body(), {"Content-Type": JSON, **options.headers()})

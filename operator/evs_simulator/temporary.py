@@ -6,6 +6,8 @@ All of them give either an access key with a security token or a token. The iden
 
 from __future__ import annotations
 
+import re
+
 from . import iam
 from .accounts import AccessKey
 from .clock import micros
@@ -15,6 +17,7 @@ from .world import World
 
 _SHORTEST, _LONGEST = 900, 86_400
 _METADATA_LIFE = 6 * 3600
+_SECONDS = re.compile("[0-9]{1,5}")
 
 
 def security_token(world: World, request: Request) -> Answer:
@@ -27,7 +30,7 @@ def security_token(world: World, request: Request) -> Answer:
         return iam_error(400, "The request body is invalid: methods")
     options = identity.get(methods[0])
     seconds = options.get("duration_seconds", _SHORTEST) if isinstance(options, dict) else _SHORTEST
-    if not isinstance(seconds, int) or not _SHORTEST <= seconds <= _LONGEST:
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not _SHORTEST <= seconds <= _LONGEST:
         return iam_error(400, "The request body is invalid: duration_seconds")
     key = world.accounts.issue_temporary_key(world.clock.now(), seconds)
     return json_answer(201, {"credential": _credential(key)})
@@ -51,7 +54,7 @@ def id_token(world: World, request: Request) -> Answer:
 def metadata_token(world: World, request: Request) -> Answer:
     """Give the token that the second version of the metadata service asks for."""
     life = request.header("X-Metadata-Token-Ttl-Seconds") or ""
-    if not life.isascii() or not life.isdigit() or not 1 <= int(life) <= 6 * 3600:
+    if not _SECONDS.fullmatch(life) or not 1 <= int(life) <= _METADATA_LIFE:
         return Answer(400, b"Bad Request", {"Content-Type": "text/plain"})
     token = world.ids.request()
     world.metadata_tokens[token] = world.clock.now() + int(life)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .options import Options
+
 TIME_STYLES = ("millis", "no_fraction", "blank", "micros", "no_zone", "empty", "null", "absent", "garbage")
 ENTITIES = ("null", "absent", "list")
 SUB_JOBS = ("null", "empty_string", "empty_list", "absent", "top_level")
 
+_LONGEST_REASON = 16_384  # kB
 _FLAGS = ("omit_null_errors", "back_to_init", "success_parent_failed_child")
 # Names of variants that stand for a field and its value.
 _FORMS: Mapping[str, tuple[str, str]] = {
@@ -50,7 +53,7 @@ def read_variants(given: object) -> Variants:
         return Variants()
     if isinstance(given, str):
         given = [name.strip() for name in given.split(",") if name.strip()]
-    if isinstance(given, list):
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
         given = dict.fromkeys(given, True)
     if not isinstance(given, dict):
         raise ValueError("variants is not a list of names, a text or an object")
@@ -71,9 +74,9 @@ def _one(name: str, value: object) -> dict[str, object]:
     if name == "time_style" and value in TIME_STYLES:
         return {name: value}
     if name == "long_reason":
-        return {name: int(value) if isinstance(value, int | float) and value is not True else 8}
-    if name == "vanish_after" and isinstance(value, int | float):
-        return {name: float(value)}
+        return {name: 8 if value is True else Options({name: value}).whole(name, 8, most=_LONGEST_REASON)}
+    if name == "vanish_after" and value is not True:
+        return {name: Options({name: value}).number(name, 0.0)}
     if name == "answer_job_id":
         return {name: value if isinstance(value, str) else "f" * 32}
     raise ValueError(f"variant {name!r} with value {value!r} does not exist")

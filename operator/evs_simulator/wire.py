@@ -43,7 +43,7 @@ class Request:
         """Return the body where it is a JSON object, else None."""
         try:
             body = json.loads(self.body)
-        except ValueError:  # also what is not UTF-8
+        except (ValueError, RecursionError):  # also what is not UTF-8, or nested without end
             return None
         return body if isinstance(body, dict) else None
 

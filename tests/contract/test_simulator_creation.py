@@ -101,12 +101,17 @@ def test_a_zone_that_does_not_exist_fails_the_job_at_once(cloud: StillCloud) -> 
         ({}, "EVS.1008"),
         ({"volume": {}}, "EVS.1010"),
         ({"volume": {"size": 0}}, "EVS.1010"),
+        ({"volume": {"size": True}}, "EVS.1010"),
+        (b'{"volume":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "EVS.5400"),
         ({"volume": {"size": 1, "count": 101}}, "EVS.1021"),
         ({"volume": {"size": 1, "volume_type": "paper"}}, "EVS.1020"),
         ({"volume": {"size": 1, "name": 7}}, "EVS.1003"),
         ({"volume": {"size": 1, "metadata": {"__sim_fail_some": "x:EVS.2024"}}, "count": 2}, None),
         ({"volume": {"size": 1, "count": 2, "metadata": {"__sim_fail_some": "x:EVS.2024"}}}, "EVS.1058"),
         ({"volume": {"size": 1, "metadata": {"__sim_duration": "long"}}}, "EVS.1058"),
+        ({"volume": {"size": 1, "metadata": {"__sim_duration": "nan"}}}, "EVS.1058"),
+        ({"volume": {"size": 1, "metadata": {"__sim_duration": "inf"}}}, "EVS.1058"),
+        ({"volume": {"size": 1, "metadata": {"__sim_duration": "-1"}}}, "EVS.1058"),
     ],
 )
 def test_a_wrong_body_is_refused_as_evs_does(cloud: StillCloud, body: Any, expected: str | None) -> None:

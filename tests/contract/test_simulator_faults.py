@@ -174,6 +174,13 @@ def test_faults_are_listed_with_their_hits_and_removed(cloud: StillCloud, job: s
         {"kind": "headers", "headers": {"A": 1}},
         {"kind": "empty", "match": {"host": "x"}},
         {"kind": "raw", "body_base64": "!"},
+        {"kind": "raw", "http_status": 99},
+        {"kind": "raw", "body": "x", "body_base64": "eA=="},
+        {"kind": "throttled", "retryafter": "7"},
+        {"kind": "headers", "headers": {"A": "b\r\nC: d"}},
+        {"kind": "headers", "headers": {"A b": "c"}},
+        {"kind": "empty", "skip": -1},
+        {"kind": "empty", "count": -1},
     ],
 )
 def test_a_wrong_fault_is_refused_when_it_is_added(cloud: StillCloud, options: dict[str, Any]) -> None:

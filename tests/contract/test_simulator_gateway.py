@@ -93,6 +93,15 @@ def test_a_revoked_token_is_401(cloud: StillCloud, job: str) -> None:
     assert refusal(ask(cloud, job))[:2] == (401, "APIGW.0301")
 
 
+def test_a_removed_token_is_one_that_nobody_issued(cloud: StillCloud, job: str) -> None:
+    cloud.admin("POST", "tokens", {"token": "a/b+c="})
+    headers = {"X-Auth-Token": "a/b+c="}
+    assert ask(cloud, job, headers).status == 200
+    cloud.admin("DELETE", "tokens/a%2Fb+c=")
+    assert refusal(ask(cloud, job, headers))[:2] == (401, "APIGW.0301")
+    assert cloud.call("DELETE", "/_sim/tokens/a%2Fb+c=").status == 404
+
+
 def test_a_token_is_good_for_its_project_only(cloud: StillCloud, job: str) -> None:
     cloud.admin("POST", "projects", {"project_id": OTHER})
     expected = (400, "Common.0018", "Invalid token in the header")

@@ -101,7 +101,10 @@ def test_an_unknown_project_is_refused(cloud: StillCloud) -> None:
     assert e3(ask(cloud, USER, {"project": {"name": "nowhere"}}))[:2] == (401, 401)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", {"auth": {}}, {"auth": {"identity": {"methods": ["totp"]}}}])
+BAD_METHODS = [{"auth": {"identity": {"methods": methods}}} for methods in (["totp"], [{}], [], "password")]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", {"auth": {}}, *BAD_METHODS])
 def test_a_bad_body_is_400(cloud: StillCloud, body: Any) -> None:
     assert e3(cloud.call("POST", "/v3/auth/tokens", body, headers={}))[:2] == (400, 400)
 
@@ -136,7 +139,7 @@ def test_a_token_can_be_swapped_for_a_temporary_key(cloud: StillCloud) -> None:
     assert credential["access"] in cloud.world.accounts.access_keys
 
 
-@pytest.mark.parametrize("seconds", [899, 86_401, "900"])
+@pytest.mark.parametrize("seconds", [899, 86_401, "900", True])
 def test_a_temporary_key_lives_between_15_minutes_and_a_day(cloud: StillCloud, seconds: object) -> None:
     identity = {"methods": ["token"], "token": {"duration_seconds": seconds}}
     answer = cloud.call("POST", "/v3.0/OS-CREDENTIAL/securitytokens", {"auth": {"identity": identity}})
@@ -149,6 +152,12 @@ def test_an_identity_token_gives_a_token(cloud: StillCloud) -> None:
     assert answer.status == 201
     assert polled(cloud, answer.headers["X-Subject-Token"]) == 200
     assert cloud.call("POST", "/v3.0/OS-AUTH/id-token/tokens", body, headers={}).status == 400
+
+
+@pytest.mark.parametrize("life", [None, "0", "21601", "-1", "a", "9" * 5000])
+def test_the_metadata_service_gives_no_token_for_a_wrong_life(cloud: StillCloud, life: str | None) -> None:
+    headers = {} if life is None else {"X-Metadata-Token-Ttl-Seconds": life}
+    assert cloud.call("PUT", "/meta-data/latest/api/token", headers=headers).status == 400
 
 
 def test_a_node_gets_its_key_from_the_metadata_with_or_without_a_token(cloud: StillCloud) -> None:

@@ -99,6 +99,13 @@ def test_status_words_may_come_at_given_times(cloud: StillCloud) -> None:
     assert cloud.status_at(job, [6.9, 7, 9], begin) == ["A", "B", "SUCCESS"]
 
 
+def test_a_last_word_at_a_given_time_ends_the_job_then(cloud: StillCloud) -> None:
+    begin = cloud.now
+    job = cloud.add_job(status_script=[[0, "INIT"], [3, "RUNNING"], [12, "FAIL"]])
+    assert cloud.status_at(job, [2.9, 3, 11.9, 12], begin) == ["INIT", "RUNNING", "RUNNING", "FAIL"]
+    assert cloud.job(job)["end_time"] == "2026-02-03T09:15:12.000Z"
+
+
 def test_a_scripted_failure_is_a_failure(cloud: StillCloud) -> None:
     body = ended(cloud, status_script=["RUNNING", "ERROR"], error_code="EVS.2024")
     assert (body["status"], body["error_code"]) == ("ERROR", "EVS.2024")
