@@ -36,7 +36,7 @@ lint: venv ## Style, types, layers.
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy -p controlplane
-	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then echo $(BIN)/lint-imports; $(BIN)/lint-imports; fi
+	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi
 
 .PHONY: venv
 venv: ## The virtual environment .venv from the locked requirements.
