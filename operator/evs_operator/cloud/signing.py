@@ -25,12 +25,12 @@ def sdk_date(moment: datetime) -> str:
 def canonical_request(
     method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], body: bytes = b""
 ) -> str:
-    """Return the canonical form; `path` and `query` may be encoded or not, `headers` are those to be signed."""
-    segments = [quote(unquote(segment), safe=_UNRESERVED) for segment in path.split("/")]
-    uri = "/".join(segments)
+    """Return the canonical form; `path` may be encoded or not, `query` is decoded, `headers` are signed."""
+    uri = quote(unquote(path), safe=_UNRESERVED + "/")
     if not uri.endswith("/"):
         uri += "/"
-    pairs = sorted((quote(key, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for key, value in query)
+    # sorted before they are encoded, as the vendor's signers do
+    pairs = [(quote(key, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for key, value in sorted(query)]
     lowered = sorted((name.lower(), value.strip()) for name, value in headers.items())
     return "\n".join(
         [

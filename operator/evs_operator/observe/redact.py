@@ -29,9 +29,11 @@ _PATTERNS: Final = tuple(
         (r"(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {MASK}"),
         (r"://[^/\s@\"']+@", f"://{MASK}@"),
         (r"\b(?:eyJ|MII)[A-Za-z0-9_.+/=%-]{16,}", MASK),
-        # name = value, "name":"value", name:value; a value of prose (after a blank) is left alone
+        # name: "value" with whatever is in the quotes, in JSON within a string, and then name = value without any
+        (rf"(\b{_NAMES}\\*[\"']?\s*[:=]\s*\\+[\"'])(?!\*\*\*)(?:(?!\\+[\"']).){{3,4096}}", rf"\1{MASK}"),
+        (rf"(\b{_NAMES}[\"']?\s*[:=]\s*\")(?!\*\*\*)(?:[^\"\\]|\\.){{3,}}", rf"\1{MASK}"),
+        (rf"(\b{_NAMES}[\"']?\s*[:=]\s*')(?!\*\*\*)(?:[^'\\]|\\.){{3,}}", rf"\1{MASK}"),
         (rf"(\b{_NAMES}[\"']?\s*(?:=|%3D|:(?!//))\s*[\"']?)(?!\*\*\*)[^\s\"',;&|{{}}\\]{{3,}}", rf"\1{MASK}"),
-        (rf"(\b{_NAMES}\\*[\"']\s*:\s*\\*[\"'])(?!\*\*\*)[^\"'\\]{{3,}}", rf"\1{MASK}"),
         (r"\b[0-9a-f]{64}\b", MASK),
         (r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+/_-]{80,}={0,2}", MASK),
     )
@@ -91,6 +93,6 @@ def _forms(literal: str) -> Iterable[str]:
         # the first and the last characters depend on the neighbours
         inner = encoded[(0, 2, 3)[offset] :].rstrip("=")
         inner = inner if (offset + len(raw)) % 3 == 0 else inner[:-1]
-        if len(inner) >= 8:
+        if len(inner) >= _SHORTEST_LITERAL:
             yield inner
             yield inner.replace("+", "-").replace("/", "_")
