@@ -7,13 +7,13 @@ connection names (environment variables such as SSL_CERT_FILE or HTTPS_PROXY cha
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import quote
 
 import httpx
 
@@ -26,6 +26,7 @@ from .transport import CloudTransport
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read; 10,000 sub-jobs are 2.6 MB."""
 
+_ID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
@@ -70,13 +71,16 @@ class EvsClient:
 
     async def get_job(self, project_id: str, job_id: str) -> Job:
         """Query one job (`GET /v1/{project_id}/jobs/{job_id}`); raises CloudError and nothing else."""
-        url = f"{self._origin}/v1/{quote(project_id, safe='')}/jobs/{quote(job_id, safe='')}"
+        for name, value in (("project", project_id), ("job", job_id)):
+            if not _ID.fullmatch(value):  # nothing but an id becomes a part of the path
+                raise errors.Rejected(f"{self._where} was not asked: {value[:64]!r} cannot be the id of a {name}")
+        url = f"{self._origin}/v1/{project_id}/jobs/{job_id}"
         try:
             async with asyncio.timeout(self._total_timeout):
                 response = await self._http.get(url, headers={"X-Project-Id": project_id})
         except TimeoutError as error:
             raise errors.PollTimeout(f"{self._where} did not answer in time") from error
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # no request came to be
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # IAM's endpoint is none
             raise errors.EndpointInvalid(f"{self._where} cannot be asked: {type(error).__name__}") from None
         return read_answer(
             response.status_code,
