@@ -27,7 +27,9 @@ def process() -> Iterator[SimulatorProcess]:
 
 
 @pytest.fixture
-def cloud(process: SimulatorProcess) -> SimulatorProcess:
+def cloud(process: SimulatorProcess, monkeypatch: pytest.MonkeyPatch) -> SimulatorProcess:
+    for name in ("no_proxy", "NO_PROXY"):  # the SDK asks the environment for a proxy
+        monkeypatch.setenv(name, "127.0.0.1")
     process.set_clock(stopped=False, offset=0)
     process.reset()
     return process

@@ -101,7 +101,8 @@ def test_an_unknown_project_is_refused(cloud: StillCloud) -> None:
     assert e3(ask(cloud, USER, {"project": {"name": "nowhere"}}))[:2] == (401, 401)
 
 
-BAD_METHODS = [{"auth": {"identity": {"methods": methods}}} for methods in (["totp"], [{}], [], "password")]
+NO_METHODS: list[Any] = [["totp"], [{}], [], "password"]
+BAD_METHODS = [{"auth": {"identity": {"methods": methods}}} for methods in NO_METHODS]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", {"auth": {}}, *BAD_METHODS])
@@ -122,6 +123,13 @@ def test_a_token_can_be_checked(cloud: StillCloud) -> None:
     assert json_of(cloud.call("GET", "/v3/auth/tokens", headers=headers))["token"]["project"]["id"] == PROJECT
     assert cloud.call("GET", "/v3/auth/tokens", headers={**headers, "X-Subject-Token": "gone"}).status == 404
     assert e3(cloud.call("GET", "/v3/auth/tokens", headers={}))[:2] == (401, 401)
+
+
+def test_an_expired_token_opens_nothing_at_iam(cloud: StillCloud) -> None:
+    cloud.admin("POST", "tokens", {"token": "demo-token", "expires_in": 60})
+    assert cloud.call("GET", "/v3/projects").status == 200
+    cloud.now += 60
+    assert e3(cloud.call("GET", "/v3/projects"))[:2] == (401, 401)
 
 
 def test_a_project_is_found_by_its_name(cloud: StillCloud) -> None:

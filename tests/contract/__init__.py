@@ -1,1 +1,0 @@
-"""Tests of what we promise to others, and of what others promise to us."""
