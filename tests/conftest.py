@@ -4,15 +4,33 @@ One control plane serves the whole session; every test gets a namespace of its o
 alone elsewhere.
 """
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from controlplane import ControlPlane
 
 _CRDS = Path(__file__).parents[1] / "crds"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs under test, and let SIGTERM end the session in good order.
+
+    A shell starts a background job with SIGINT ignored, and every child inherits that: a test that sends one would
+    wait for ever. SIGTERM alone would end pytest without the fixtures' other halves, and leave what they started.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end_as_ctrl_c_does)
+
+
+def _end_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, lambda number, frame: None)  # make passes on what the group gets too: once is enough
+    signal.raise_signal(signal.SIGINT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from controlplane.go import GoMissingError
 from controlplane.launch import LaunchError
 from controlplane.plane import ControlPlane, ControlPlaneError
 from controlplane.proxy import FaultProxy
+from controlplane.workspace import WorkspaceError
 
 __all__ = [
     "Binaries",
@@ -20,5 +21,6 @@ __all__ = [
     "GoMissingError",
     "LaunchError",
     "Seen",
+    "WorkspaceError",
     "binaries",
 ]

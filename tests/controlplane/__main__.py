@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from controlplane import BinariesError, ControlPlane, GoMissingError, LaunchError, binaries
+from controlplane import BinariesError, ControlPlane, GoMissingError, LaunchError, WorkspaceError, binaries
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         with ControlPlane.start(directory=parsed.directory, audit=parsed.audit, progress=_progress) as plane:
             return _wait(plane) if parsed.action == "start" else _run(plane, parsed.command)
-    except (BinariesError, GoMissingError, LaunchError) as error:
+    except (BinariesError, GoMissingError, LaunchError, WorkspaceError) as error:
         print(f"controlplane: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

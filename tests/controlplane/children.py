@@ -14,6 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _LEASH = Path(__file__).with_name("leash.py")
+_KEPT = ("HOME", "LANG", "PATH", "TMPDIR", "USER")
+
+
+def clean_environment() -> dict[str, str]:
+    """Return an environment for etcd, the API server and kubectl that holds nothing of the user's settings for them.
+
+    ETCD_…, KUBE… and the variables of proxies and of trust would change what they do; kubectl needs PATH and HOME.
+    """
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 class Child:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from controlplane.binaries import Binaries
-from controlplane.children import Child
+from controlplane.children import Child, clean_environment
 
 _ATTEMPTS = 5
 _READY_WITHIN = 120.0
@@ -121,7 +121,7 @@ def _start_etcd(programs: Binaries, directory: Path) -> tuple[Child, str]:
         "--unsafe-no-fsync=true",
         "--log-level=warn",
     ]
-    child = Child(arguments, log=directory / "etcd.log", cwd=directory)
+    child = Child(arguments, log=directory / "etcd.log", cwd=directory, env=clean_environment())
     _wait(child, "etcd", lambda: http.client.HTTPConnection(_HOST, port, timeout=5), "/health", {})
     return child, url
 
@@ -160,7 +160,7 @@ def _start_apiserver(programs: Binaries, directory: Path, etcd_url: str, port: i
         trust = ssl.create_default_context(cafile=certificate)  # not there before the first start made it
         return http.client.HTTPSConnection(_HOST, port, timeout=5, context=trust)
 
-    child = Child(arguments, log=directory / "kube-apiserver.log", cwd=directory)
+    child = Child(arguments, log=directory / "kube-apiserver.log", cwd=directory, env=clean_environment())
     _wait(child, "kube-apiserver", connect, "/readyz", {"Authorization": f"Bearer {token}"})
     return child, port
 

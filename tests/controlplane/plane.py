@@ -8,7 +8,6 @@ on disk is swept at the next start.
 
 import atexit
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any, Self
 
 from controlplane import access, launch, workspace
 from controlplane.binaries import Binaries, Progress, binaries
+from controlplane.children import clean_environment
 
 
 class ControlPlaneError(RuntimeError):
@@ -52,7 +52,8 @@ class ControlPlane:
         """Start one and return when it is ready (3 to 10 s; minutes when the programs must be built first).
 
         `directory` is where it keeps everything, and stays; without it a temporary one goes with `stop`. `progress`
-        gets the lines of a long build, stderr without it. Raises BinariesError, GoMissingError or LaunchError.
+        gets the lines of a long build, stderr without it. Raises BinariesError, GoMissingError, LaunchError, and
+        WorkspaceError where another control plane keeps its files in `directory`.
         """
         programs = binaries(progress or _to_stderr)
         place = workspace.Workspace(directory)
@@ -92,7 +93,7 @@ class ControlPlane:
             [str(self.binaries.kubectl), "--kubeconfig", str(kubeconfig or self.admin_kubeconfig), *arguments],
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
-            env={**os.environ, "KUBERC": "off", "KUBECACHEDIR": str(self._directory.path / "kubectl-cache")},
+            env={**clean_environment(), "KUBERC": "off", "KUBECACHEDIR": str(self._directory.path / "kubectl-cache")},
             capture_output=True,
             text=True,
             check=False,

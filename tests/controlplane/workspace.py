@@ -17,27 +17,36 @@ _PREFIX = "evs-controlplane-"
 _SETTLED = 60.0  # seconds; a younger directory may be one whose lock is just being taken
 
 
+class WorkspaceError(RuntimeError):
+    """Another control plane uses the directory, whose files it would lose."""
+
+
 class Workspace:
     """A directory at `path`, ours until `close`."""
 
     def __init__(self, directory: Path | None) -> None:
-        """Use `directory` (made when it is not there), or make a temporary one."""
-        self._lock: TextIO | None = None
-        if directory is not None:
+        """Use `directory` (made when it is not there), or make a temporary one; WorkspaceError where it is in use."""
+        self._temporary = directory is None
+        if directory is None:
+            sweep(Path(tempfile.gettempdir()))
+            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        else:
             directory.mkdir(parents=True, exist_ok=True)
             self.path = directory.absolute()
-            return
-        sweep(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = (self.path / "lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock: TextIO = (self.path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise WorkspaceError(f"{self.path} is in use by another control plane: name another directory") from None
 
     def close(self) -> None:
-        """Remove it if it was temporary; twice is once."""
-        if self._lock is not None:
+        """Give it back, and remove it if it was temporary; twice is once."""
+        if self._lock.closed:
+            return
+        if self._temporary:
             shutil.rmtree(self.path, ignore_errors=True)
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
 
 
 def sweep(root: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import BinariesError, ControlPlane, ControlPlaneError, binaries
+from controlplane import BinariesError, ControlPlane, ControlPlaneError, WorkspaceError, binaries
 from controlplane.workspace import sweep
 
 _ROOT = Path(__file__).parents[2]
@@ -64,6 +64,28 @@ def test_a_service_account_is_held_to_its_rules(control_plane: ControlPlane, nam
     for forbidden in (["delete", "configmap", "mine"], ["get", "secrets"], ["get", "configmap", "-n", "default", "x"]):
         with pytest.raises(ControlPlaneError, match="forbidden"):
             control_plane.kubectl(*forbidden, kubeconfig=kubeconfig)
+
+
+def test_nothing_of_the_users_settings_reaches_kubectl(
+    control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "of-the-user"))
+    monkeypatch.setenv("KUBECTL_EXTERNAL_DIFF", "/does/not/exist")
+    monkeypatch.setenv("SSL_CERT_FILE", "/does/not/exist")
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+    shown = control_plane.kubectl("diff", "-f", "-", input=json.dumps(item), check=False)
+    assert (shown.returncode, shown.stderr) == (1, "")  # 1: they differ, and diff itself could be run
+    assert not (tmp_path / "of-the-user").exists()
+
+
+@pytest.mark.controlplane
+def test_two_control_planes_in_one_directory_are_refused(tmp_path: Path) -> None:
+    with ControlPlane.start(directory=tmp_path) as first:
+        with pytest.raises(WorkspaceError, match="is in use"):
+            ControlPlane.start(directory=tmp_path)
+        first.kubectl("get", "namespaces")
+    with ControlPlane.start(directory=tmp_path) as again:
+        again.kubectl("get", "namespaces")
 
 
 @pytest.mark.controlplane
