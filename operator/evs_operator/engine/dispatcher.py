@@ -113,16 +113,16 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch until cancelled."""
+        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             for number in range(self._workers):
                 group.create_task(self._worker(), name=f"worker-{number}")
             while True:
                 self._wake.clear()
-                delay = self.turn()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), timeout=delay)
-                except TimeoutError:
-                    continue
+                # Not asyncio.wait_for(): before Python 3.12 it may lose a cancellation that comes with the wake-up.
+                timer = loop.call_later(self.turn(), self._wake.set)
+                await self._wake.wait()
+                timer.cancel()
 
     def turn(self) -> float:
         """Dispatch what may go now; return the seconds until something else may."""

@@ -50,12 +50,12 @@ class Resync:
 
     async def run(self) -> None:
         """Compare again and again until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
-            try:
-                await asyncio.wait_for(self._asked.wait(), timeout=_PERIOD * random.uniform(0.9, 1.1))
-                await asyncio.sleep(_SETTLE)
-            except TimeoutError:
-                pass
+            timer = loop.call_later(_PERIOD * random.uniform(0.9, 1.1), self._asked.set)
+            await self._asked.wait()
+            timer.cancel()
+            await asyncio.sleep(_SETTLE)  # a list that brings thousands of events asks once
             self._asked.clear()
             try:
                 await self.compare()
