@@ -14,7 +14,7 @@ from evs_operator.api.status import Failure
 from evs_operator.cloud.error_codes import explain
 from evs_operator.cloud.job import Job, Outcome
 
-from .text import bounded, one_line
+from .text import bounded, masked, one_line
 
 _TASK_PREFIX = re.compile(r"^\w*Task-fail:\s*")
 _TEXT_KEYS = ("message", "error_msg", "msg")
@@ -28,12 +28,12 @@ def failure_of(job: Job, redact: Callable[[str], str]) -> Failure:
     explained = explain(culprit.error_code, reason)
     failure: Failure = {}
     if culprit.error_code:
-        failure["code"] = bounded(redact(culprit.error_code), 64)
-    failure["message"] = one_line(redact(reason or explained.message or _NO_REASON), 1024)
+        failure["code"] = masked(culprit.error_code, redact, 64)
+    failure["message"] = one_line(masked(reason or explained.message or _NO_REASON, redact, 4096), 1024)
     failure["category"] = explained.category
     failure["hint"] = one_line(explained.hint, 512)
     if culprit.job_id:
-        failure["jobId"] = bounded(redact(culprit.job_id), 128)
+        failure["jobId"] = masked(culprit.job_id, redact, 128)
     return failure
 
 
@@ -41,10 +41,10 @@ def summary(job: Job, failure: Failure, redact: Callable[[str], str]) -> str:
     """Say in one line what failed: `2 of 5 sub-jobs failed: EVS.1042 … (volume …)`."""
     subs = list(job.descendants())
     failed = sum(1 for sub in subs if sub.outcome is Outcome.FAILED)
-    what = f"{failed} of {len(subs)} sub-jobs failed" if failed else f"{job.job_type or 'the job'} failed"
+    what = f"{failed} of {len(subs)} sub-jobs failed" if failed else f"{bounded(job.job_type or 'the job', 64)} failed"
     said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
     volume = _deepest_failed(job).entities.get("volume_id")
-    where = f" (volume {volume})" if volume else ""
+    where = f" (volume {bounded(volume, 64)})" if volume else ""
     return one_line(redact(f"{what}: {bounded(said, 880)}{where}"), 1024)
 
 

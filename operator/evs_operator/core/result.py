@@ -14,7 +14,7 @@ from typing import Final
 from evs_operator.api.status import EvsJobStatus, SubJobStatus
 from evs_operator.cloud.job import Job, Outcome
 
-from .text import bounded, stored_size
+from .text import bounded, masked, stored_size
 
 Redact = Callable[[str], str]
 
@@ -31,9 +31,9 @@ _ORDER: Final = {Outcome.FAILED: 0, Outcome.IN_PROGRESS: 1, Outcome.SUCCEEDED: 2
 
 def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
     """Return the fields of the status that speak of the job's own result, without conditions."""
-    fields: EvsJobStatus = {"jobStatus": bounded(redact(job.status), _WORD)}
+    fields: EvsJobStatus = {"jobStatus": masked(job.status, redact, _WORD)}
     if job.job_type:
-        fields["jobType"] = bounded(redact(job.job_type), _WORD)
+        fields["jobType"] = masked(job.job_type, redact, _WORD)
     if job.begin_time:
         fields["beginTime"] = api_time(job.begin_time)
     if job.end_time:
@@ -48,9 +48,9 @@ def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
     if subs:
         _add_sub_jobs(fields, subs, redact)
     if job.error_code:
-        fields["errorCode"] = bounded(redact(job.error_code), _CODE)
+        fields["errorCode"] = masked(job.error_code, redact, _CODE)
     if job.fail_reason:
-        fields["failReason"] = bounded(redact(job.fail_reason), _REASON)
+        fields["failReason"] = masked(job.fail_reason, redact, _REASON)
     return fields
 
 
@@ -73,7 +73,7 @@ def duration_text(seconds: float) -> str:
 
 def _entities(entities: Mapping[str, str], redact: Redact) -> dict[str, str]:
     kept = list(entities.items())[:_MAX_ENTITIES]
-    return {bounded(redact(key), _ENTITY_KEY): bounded(_plain(value, redact), _ENTITY_VALUE) for key, value in kept}
+    return {masked(key, redact, _ENTITY_KEY): _plain(value, redact, _ENTITY_VALUE) for key, value in kept}
 
 
 def _volume_ids(job: Job, subs: tuple[Job, ...], redact: Redact) -> list[str]:
@@ -83,11 +83,11 @@ def _volume_ids(job: Job, subs: tuple[Job, ...], redact: Redact) -> list[str]:
             found[volume_id] = None
             if len(found) == MAX_VOLUME_IDS:
                 break
-    return list(dict.fromkeys(bounded(_plain(volume_id, redact), _ID) for volume_id in found))
+    return list(dict.fromkeys(_plain(volume_id, redact, _ID) for volume_id in found))
 
 
-def _plain(value: str, redact: Redact) -> str:
-    return value if _PLAIN_ID.fullmatch(value) else redact(value)
+def _plain(value: str, redact: Redact, limit: int) -> str:
+    return value if _PLAIN_ID.fullmatch(value) else masked(value, redact, limit)
 
 
 def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -> None:
@@ -125,23 +125,23 @@ def _kept(subs: tuple[Job, ...], redact: Redact, room: int) -> list[SubJobStatus
 
 
 def _sub_job(sub: Job, redact: Redact) -> SubJobStatus:
-    entry: SubJobStatus = {"jobId": bounded(redact(sub.job_id), _ID)}
+    entry: SubJobStatus = {"jobId": masked(sub.job_id, redact, _ID)}
     if sub.job_type:
-        entry["jobType"] = bounded(redact(sub.job_type), _WORD)
+        entry["jobType"] = masked(sub.job_type, redact, _WORD)
     if sub.status:
-        entry["status"] = bounded(redact(sub.status), _WORD)
+        entry["status"] = masked(sub.status, redact, _WORD)
     if sub.begin_time:
         entry["beginTime"] = api_time(sub.begin_time)
     if sub.end_time:
         entry["endTime"] = api_time(sub.end_time)
     if volume_id := sub.entities.get("volume_id"):
-        entry["volumeId"] = bounded(_plain(volume_id, redact), _ID)
+        entry["volumeId"] = _plain(volume_id, redact, _ID)
     if entities := _entities(sub.entities, redact):
         entry["entities"] = entities
     if sub.error_code:
-        entry["errorCode"] = bounded(redact(sub.error_code), _CODE)
+        entry["errorCode"] = masked(sub.error_code, redact, _CODE)
     if sub.fail_reason:
-        entry["failReason"] = bounded(redact(sub.fail_reason), _REASON)
+        entry["failReason"] = masked(sub.fail_reason, redact, _REASON)
     return entry
 
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SPACE = re.compile(r"\s+")
 _ELLIPSIS = "…"
+_LOOK_AHEAD = 4096
 
 
 def bounded(text: str, limit: int) -> str:
     """Cut text to at most `limit` characters, the last one an ellipsis where something was cut."""
     text = _CONTROL.sub("\ufffd", text)
     return text if len(text) <= limit else text[: limit - 1] + _ELLIPSIS
+
+
+def masked(text: str, redact: Callable[[str], str], limit: int) -> str:
+    """Redact text and cut it to `limit` characters.
+
+    A server may send megabytes: what lies far beyond the limit is not shown, so it is not searched either.
+    """
+    return bounded(redact(text[: limit + _LOOK_AHEAD]), limit)
 
 
 def one_line(text: str, limit: int) -> str:

@@ -19,7 +19,7 @@ from evs_operator.cloud.job import Job
 
 from .failure import failure_of, summary
 from .result import duration_text
-from .text import one_line
+from .text import bounded, one_line
 
 
 class State(Enum):
@@ -73,7 +73,7 @@ class Outcome:
 
 def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
     """Read the verdict from a job: SUCCESS with a failed sub-job at any depth is a failure."""
-    what = job.job_type or "the job"
+    what = bounded(job.job_type or "the job", 256)
     if job.outcome is cloud_job.Outcome.FAILED:
         return _failed(job, Reason.JOB_FAILED, redact)
     if job.outcome is cloud_job.Outcome.SUCCEEDED:
@@ -88,7 +88,7 @@ def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
         reason, message = Reason.JOB_RUNNING, f"{what} is running{_progress(job)}"
     else:
         reason = Reason.UNKNOWN_JOB_STATUS
-        message = f"{what} reports the status {job.status!r}, taken as in progress{_progress(job)}"
+        message = f"{what} reports the status {bounded(job.status, 256)!r}, taken as in progress{_progress(job)}"
     return Outcome(State.IN_PROGRESS, reason, one_line(redact(message), 1024))
 
 

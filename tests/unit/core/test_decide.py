@@ -335,3 +335,17 @@ def test_a_duration_is_written_as_go_does_with_one_decimal(seconds: float, text:
     from evs_operator.core.result import duration_text
 
     assert duration_text(seconds) == text
+
+
+def test_megabytes_of_text_are_cut_before_they_are_searched_for_secrets() -> None:
+    longest = 0
+
+    def redact(text: str) -> str:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return text
+
+    huge = "x" * 8_000_000
+    answer = seen(body("FAIL", job_type=huge, fail_reason=huge, entities={"volume_id": huge, "name": huge}))
+    decide(subject(), {}, answer, after(0), redact=redact)
+    assert longest <= 10_000
