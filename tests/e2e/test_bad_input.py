@@ -82,6 +82,7 @@ def test_a_role_in_one_namespace_is_enough_for_its_own_connections(
         objects.wait_reason("job", "JobSucceeded")
 
 
+@pytest.mark.controlplane
 def test_without_the_crds_the_operator_waits_and_starts_when_they_come(tmp_path: Path) -> None:
     with ControlPlane.start() as bare, start_operator(bare.admin_kubeconfig, ready=False) as operator:
         eventually(lambda: "CRDs" in operator.log, 20, lambda: operator.log)
