@@ -49,12 +49,7 @@ class _Report:
 async def _check(api: KubeApi, settings: Settings, report: _Report) -> None:
     version = await api.request("GET", "/version")
     report.line(True, "API server", f"reachable, {version.get('gitVersion', 'version unknown')}")
-    try:
-        served = await objects.served_kinds(api)
-    except KubeError as error:
-        if error.status != 404:
-            raise
-        served = frozenset()
+    served = await objects.served_kinds(api)
     for kind in KINDS:
         there = kind in served
         detail = f"{VERSION} served" if there else f"{VERSION} is not served: apply crds/"

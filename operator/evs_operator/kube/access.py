@@ -9,7 +9,7 @@ from typing import Final
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_JOB, GROUP, PLURALS, VERSION
 
 from . import objects
-from .api import KubeApi, KubeError
+from .api import KubeApi
 
 KINDS: Final = (EVS_JOB, EVS_CONNECTION, CLUSTER_EVS_CONNECTION)
 _WATCH = ("list", "watch")
@@ -57,12 +57,7 @@ async def missing_access(api: KubeApi, namespaces: Collection[str]) -> Access:
 
     Without the right to watch ClusterEvsConnections the operator works with namespaced connections alone.
     """
-    try:
-        served = await objects.served_kinds(api)
-    except KubeError as error:
-        if error.status != 404:
-            raise
-        served = frozenset()
+    served = await objects.served_kinds(api)
     absent = [PLURALS[kind] for kind in KINDS if kind not in served]
     if absent:
         names = ", ".join(f"{plural}.{GROUP}" for plural in absent)

@@ -19,7 +19,7 @@ from evs_operator.api.names import (
     VERSION,
 )
 
-from .api import METADATA, METADATA_LIST, KubeApi
+from .api import METADATA, METADATA_LIST, KubeApi, KubeError
 
 _GROUP_PATH: Final = f"/apis/{GROUP}/{VERSION}"
 _PAGE: Final = "500"
@@ -128,7 +128,12 @@ async def list_connections(api: KubeApi, kind: str, namespace: str | None) -> li
 
 async def served_kinds(api: KubeApi) -> frozenset[str]:
     """Return the kinds of our group and version that the API server serves; empty without the CRDs."""
-    answer = await api.request("GET", _GROUP_PATH)
+    try:
+        answer = await api.request("GET", _GROUP_PATH)
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        return frozenset()
     resources = answer.get("resources")
     return frozenset(
         str(_mapping(resource).get("kind")) for resource in (resources if isinstance(resources, list) else [])
