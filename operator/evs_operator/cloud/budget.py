@@ -15,12 +15,13 @@ _RECOVERY: Final = 120.0
 
 
 class Budget:
-    """A token bucket. `rate` is in calls per second; until `paused_until` no call may go."""
+    """A token bucket. `rate` is in calls per second; until `paused_until` no call may go; `calls` counts them."""
 
     def __init__(self, requests_per_second: float, burst: int) -> None:
         self.ceiling = float(requests_per_second)
         self.rate = self.ceiling
         self.paused_until = 0.0
+        self.calls = 0
         self._burst = float(max(burst, 1))
         self._tokens = self._burst
         self._filled: float | None = None
@@ -33,6 +34,7 @@ class Budget:
         self._fill(now)
         if self._tokens >= 1.0:
             self._tokens -= 1.0
+            self.calls += 1
             return 0.0
         return (1.0 - self._tokens) / self.rate
 

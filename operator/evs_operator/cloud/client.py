@@ -21,7 +21,7 @@ from . import errors
 from .classify import read_answer
 from .endpoints import origin
 from .job import Job
-from .transport import CloudTransport
+from .transport import CloudTransport, OnCall
 
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read; 10,000 sub-jobs are 2.6 MB."""
@@ -40,7 +40,8 @@ class EvsClient:
     """Asks one endpoint with one authentication. Use as a context manager, or call `aclose()`.
 
     `permit` is called with the origin of every request, those to IAM included, before it goes; it raises
-    EndpointNotAllowed. Times are seconds, `max_body` is bytes. `tls` None trusts the public authorities.
+    EndpointNotAllowed. `on_call` is told of each of them when it is over. Times are seconds, `max_body` is bytes.
+    `tls` None trusts the public authorities.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class EvsClient:
         max_body: int = MAX_BODY,
         permit: Callable[[str], None] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self._origin = origin(endpoint)
         self._where = self._origin.split("://", 1)[1]
@@ -64,7 +66,7 @@ class EvsClient:
             headers=_HEADERS,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=None),
-            transport=CloudTransport(tls=tls, max_body=max_body, permit=permit, inner=transport),
+            transport=CloudTransport(tls=tls, max_body=max_body, permit=permit, inner=transport, on_call=on_call),
             follow_redirects=False,
             trust_env=False,
         )

@@ -1,14 +1,16 @@
 """How a request gets to the cloud: aiohttp under the httpx API, within our limits and with our names for failures.
 
 Built by the client and used for EVS and IAM alike, so that every failure names the host it happened at. An answer is
-cut off at `max_body`, `permit` is asked before each request goes, and what aiohttp or httpx raise becomes the
-CloudError that a caller decides on. Status codes and bodies are not looked at here (`classify`).
+cut off at `max_body`, `permit` is asked before each request goes, `on_call` is told of each that went, and what
+aiohttp or httpx raise becomes the CloudError that a caller decides on. Status codes and bodies are not looked at here
+(`classify`).
 """
 
 from __future__ import annotations
 
 import functools
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -25,6 +27,16 @@ _MAX_HEADER: Final = 64 * 1024
 """Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
 _KEEPALIVE: Final = 50.0
 """Seconds that an idle connection is kept; load balancers close it after 60."""
+
+_SIGN_IN_PATH: Final = "/auth/tokens"
+_UNANSWERED: Final[tuple[tuple[type[errors.CloudError], str], ...]] = (
+    (errors.PollTimeout, "timeout"),
+    (errors.Unreachable, "unreachable"),
+    (errors.InvalidResponse, "invalid"),
+)
+
+OnCall = Callable[[str, str, float], None]
+"""Called with the operation (get_job, create_token), the HTTP status or what kept it away, and seconds it took."""
 
 _CLUES: Final = (
     ("certificate", "its TLS certificate is not trusted"),
@@ -52,10 +64,12 @@ class CloudTransport(httpx.AsyncBaseTransport):
         max_body: int,
         permit: Callable[[str], None] | None,
         inner: httpx.AsyncBaseTransport | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self._inner = inner or _aiohttp(tls or public_trust())
         self._max_body = max_body
         self._permit = permit
+        self._on_call = on_call
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return the answer with its body unread."""
@@ -65,8 +79,9 @@ class CloudTransport(httpx.AsyncBaseTransport):
                 self._permit(f"{request.url.scheme}://{where}")
             except EndpointNotAllowed as error:
                 raise errors.EndpointInvalid(str(error)) from error
-        with _named(where):
+        with self._counted(request) as answered, _named(where):
             response = await self._inner.handle_async_request(request)
+            answered(response.status_code)
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):  # a small answer that unpacks to a huge one
             await response.aclose()
@@ -78,6 +93,25 @@ class CloudTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
+
+    @contextmanager
+    def _counted(self, request: httpx.Request) -> Iterator[Callable[[int], None]]:
+        """Tell of a request once, however it ends; the block says which status it was answered with."""
+        started, code = time.monotonic(), "canceled"
+
+        def answered(status: int) -> None:
+            nonlocal code
+            code = str(status)
+
+        try:
+            yield answered
+        except errors.CloudError as error:
+            code = next((word for kind, word in _UNANSWERED if isinstance(error, kind)), "invalid")
+            raise
+        finally:
+            if self._on_call is not None:
+                operation = "create_token" if request.url.path.endswith(_SIGN_IN_PATH) else "get_job"
+                self._on_call(operation, code, time.monotonic() - started)
 
 
 class _Limited(httpx.AsyncByteStream):

@@ -25,7 +25,7 @@ from . import intervals
 from .clock import Clock
 from .dispatcher import CallBudget
 from .scheduler import Scheduler
-from .sessions import ConnectionTroubleError, Session, Sessions
+from .sessions import ConnectionTroubleError, Session, Sessions, short_name
 from .store import Entry, Store, shrink
 from .writer import StatusWriter
 
@@ -137,6 +137,7 @@ class Poller:
             if session is None and not entry.status.get("jobId") and self._clock() < entry.first_seen + _SETTLING:
                 self._scheduler.schedule(entry, self._clock() + _SETTLING_STEP)
                 return
+            self._tell(entry, observation)
         if entry.deleted or entry.spec is None or entry.spec.target() != target:
             return  # the answer speaks of a job that nobody asks for any more
         entry.pending = observation
@@ -144,10 +145,20 @@ class Poller:
         entry.pending = None
         self._schedule_next(entry, observation, session)
 
+    def _tell(self, entry: Entry, observation: Observation) -> None:
+        """Count a look at a job by what came of it; a line of it is for debugging."""
+        reason = observation.reason if isinstance(observation, Trouble) else Reason.POLL_SUCCEEDED
+        self._metrics.polls.labels(reason=reason).inc()
+        if _log.isEnabledFor(logging.DEBUG) and entry.spec is not None:
+            said = observation.message() if isinstance(observation, Trouble) else observation.job.status
+            fields = {"job": entry.spec.job_id, "connection": entry.connection, "reason": str(reason)}
+            _log.debug("EvsJob %s/%s polled: %s", entry.namespace, entry.name, said, extra=fields)
+
     async def _observe(self, entry: Entry) -> tuple[Session | None, str | None, Observation]:
         """Ask the cloud; a connection that cannot be used is an observation too."""
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
+        entry.connection = short_name(self._sessions.key_of(entry.namespace, entry.spec))
         for _ in range(2):
             try:
                 session, project_id, client = await self._sessions.client_for(entry.namespace, entry.spec)
@@ -169,16 +180,10 @@ class Poller:
         started = self._clock()
         entry.last_poll = started
         self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
-        code = "200"
         try:
             job = await client.get_job(project_id, entry.spec.job_id)
         except errors.CloudError as error:
-            code = str(error.http_status or type(error).__name__)
             return await self._failed(entry, session, project_id, error)
-        finally:
-            seconds = self._clock() - started
-            self._metrics.api_requests.labels(operation="get_job", code=code).inc()
-            self._metrics.api_request_duration.labels(operation="get_job").observe(seconds)
         entry.failures = 0
         session.budget.succeeded(self._clock())
         self._accepted(session)

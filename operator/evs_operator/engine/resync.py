@@ -27,7 +27,10 @@ _log = logging.getLogger(__name__)
 
 
 class Resync:
-    """Runs beside the watch; one instance per process."""
+    """Runs beside the watch; one instance per process.
+
+    `verified` is when a LIST last showed that the watch had missed nothing, None before the first one.
+    """
 
     def __init__(
         self,
@@ -43,13 +46,15 @@ class Resync:
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._restart_watch = restart_watch
         self._asked = asyncio.Event()
+        self.verified: float | None = None
 
     def ask(self) -> None:
         """Compare soon: the watch listed everything anew."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Compare again and again until cancelled."""
+        """Compare again and again until cancelled; what the watch listed at the start is the first LIST."""
+        self.verified = self._clock()
         loop = asyncio.get_running_loop()
         while True:
             timer = loop.call_later(_PERIOD * random.uniform(0.9, 1.1), self._asked.set)
@@ -75,6 +80,8 @@ class Resync:
             if behind:
                 _log.warning("resync: the watch missed changes of %d EvsJobs, it is restarted", behind)
                 self._restart_watch()
+                return
+        self.verified = started
 
     async def expected(self) -> int:
         """Return how many EvsJobs there are now."""

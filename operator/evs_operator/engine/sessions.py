@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.transport import OnCall
 from evs_operator.core.observation import Trouble
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
@@ -98,8 +100,10 @@ class Sessions:
         allow: AllowList,
         operator_namespace: str,
         now: Callable[[], float],
+        on_call: OnCall | None = None,
     ) -> None:
         self._api = api
+        self._on_call = on_call
         self._allow = allow
         self._operator_namespace = operator_namespace
         self._now = now
@@ -325,7 +329,9 @@ class Sessions:
             if session.spec is None or session.credentials is None:
                 raise ConnectionTroubleError(_credentials_trouble(session.key, "the credential is not read yet"))
             auth = auth_for(session.credentials, project_id, clock=lambda: datetime.now(UTC))
-            client = EvsClient(session.spec.endpoint, auth, tls=session.tls, permit=self._allow.check)
+            client = EvsClient(
+                session.spec.endpoint, auth, tls=session.tls, permit=self._allow.check, on_call=self._on_call
+            )
             session.clients[project_id] = client
         return client
 
@@ -370,6 +376,11 @@ def _tls(spec: ConnectionSpec, found: tuple[Mapping[str, str], ...]) -> ssl.SSLC
     if pem is None:
         return None
     return ssl.create_default_context(cadata=pem)
+
+
+def short_name(key: ObjectKey) -> str:
+    """Return `namespace/name` of a connection, `name` of a cluster connection: one string, however often it is kept."""
+    return sys.intern(f"{key.namespace}/{key.name}" if key.namespace else key.name)
 
 
 def _title(key: ObjectKey) -> str:

@@ -18,6 +18,7 @@ from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
 from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus
 from evs_operator.core.decide import is_finished
 from evs_operator.core.observation import Observation
+from evs_operator.core.phase import PENDING, Phase, phase_of
 from evs_operator.core.schedule import PollHistory
 
 _STATUS_FIELDS: Final = frozenset(EvsJobStatus.__annotations__)
@@ -49,6 +50,8 @@ class Entry:
     observed_generation: int | None = None
     completion: str | None = None
     handled: str | None = None
+    phase: Phase = PENDING
+    connection: str = ""
     first_seen: float = 0.0
     anew: bool = False
     version: int = 0
@@ -173,6 +176,7 @@ class Store:
         entry.observed_generation = status.get("observedGeneration")
         entry.completion = status.get("completionTime")
         entry.handled = status.get("lastHandledReconcileAt")
+        entry.phase = phase_of(status)
         entry.status = status
 
 

@@ -29,6 +29,7 @@ from evs_operator.settings import Settings
 from .clock import Clock
 from .connections import Connections
 from .dispatcher import Dispatcher
+from .measure import Measure
 from .poller import Poller
 from .redaction import Redaction
 from .resync import Resync
@@ -77,7 +78,11 @@ class Operator:
         self._store = Store(self._clock)
         self._scheduler = Scheduler()
         self._sessions = Sessions(
-            self._api, AllowList(settings.allow_endpoints), settings.operator_namespace, self._clock
+            self._api,
+            AllowList(settings.allow_endpoints),
+            settings.operator_namespace,
+            self._clock,
+            on_call=self._metrics.called,
         )
         writer = StatusWriter(self._api, self._store, self._metrics, self._clock, redaction)
         self._poller = Poller(
@@ -109,6 +114,16 @@ class Operator:
             ready=self._unready,
             standby=self._stands_by,
             metrics=self._metrics,
+        )
+        self._measure = self._metrics.take = Measure(
+            store=self._store,
+            scheduler=self._scheduler,
+            dispatcher=self._dispatcher,
+            sessions=self._sessions,
+            resync=self._resync,
+            clock=self._clock,
+            leads=self._leads,
+            works=lambda: self._synced.is_set(),
         )
         self._stop = asyncio.Event()
         self._restart = asyncio.Event()
@@ -170,7 +185,6 @@ class Operator:
         """Wait until watching is possible, watch, and start again whenever a watch ends."""
         if self._lease is not None:
             await self._lease.held()
-        self._metrics.leader.set(1)
         while True:
             access = await self._wait_for_access()
             self._restart.clear()
@@ -242,26 +256,6 @@ class Operator:
             group.create_task(self._dispatcher.run(), name="dispatcher")
             group.create_task(self._connections.run(), name="connections")
             group.create_task(self._resync.run(), name="resync")
-            group.create_task(self._measure(), name="measure")
-
-    async def _measure(self) -> None:
-        while True:
-            states = {"finished": 0, "suspended": 0, "polling": 0}
-            for entry in self._store:
-                suspended = entry.spec is not None and entry.spec.suspend
-                states["finished" if entry.finished else "suspended" if suspended else "polling"] += 1
-            for state, number in states.items():
-                self._metrics.jobs.labels(state=state).set(number)
-            self._metrics.oldest_due.set(self._overdue())
-            counts = {"ready": 0, "blocked": 0, "unverified": 0}
-            self._metrics.budget.clear()
-            for session in self._sessions:
-                counts["blocked" if session.block else "ready" if session.verified else "unverified"] += 1
-                name = "/".join(part for part in (session.key.namespace, session.key.name) if part)
-                self._metrics.budget.labels(connection=name).set(session.budget.rate)
-            for state, number in counts.items():
-                self._metrics.connections.labels(state=state).set(number)
-            await asyncio.sleep(5.0)
 
     def _on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
         if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
@@ -293,16 +287,12 @@ class Operator:
     def _stands_by(self) -> bool:
         return not self._leads()
 
-    def _overdue(self) -> float:
-        due = self._dispatcher.oldest_due()
-        return 0.0 if due is None else max(self._clock() - due, 0.0)
-
     def _unhealthy(self) -> str | None:
         if not self._synced.is_set():
             return None
         if self._clock() - self._dispatcher.last_turn > _LOOP_LATE:
             return "the scheduler does not advance"
-        if self._overdue() > _POLL_LATE and not self._dispatcher.in_flight:
+        if self._measure.overdue() > _POLL_LATE and not self._dispatcher.in_flight:
             return "EvsJobs are due and nobody polls them"
         return None
 

@@ -15,6 +15,7 @@ from evs_operator.api.names import EVS_JOB
 from evs_operator.api.status import EvsJobStatus, same_status
 from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import Observation
+from evs_operator.core.phase import Phase, phase_of
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
@@ -137,22 +138,29 @@ class StatusWriter:
         ready = condition_of(status.get("conditions", []), "Ready")
         if ready is None or (before and not entry.anew and before["reason"] == ready["reason"]):
             return
-        fields = {"job": status.get("jobId", ""), "reason": ready["reason"]}
+        phase = phase_of(status)
+        fields = {
+            "evsjob": f"{entry.namespace}/{entry.name}",
+            "job": status.get("jobId", ""),
+            "connection": entry.connection,
+            "state": phase.state,
+            "reason": phase.reason,
+        }
         if "duration" in status:
             fields["duration"] = status["duration"]
-        _log.info(
-            "EvsJob %s/%s: %s: %s",
-            entry.namespace,
-            entry.name,
-            ready["reason"],
-            ready["message"],
-            extra=fields,
-        )
+        _log.info("EvsJob %s/%s: %s: %s", entry.namespace, entry.name, phase.reason, ready["message"], extra=fields)
         if "completionTime" in status and not was_finished:
-            ended = parse_timestamp(status.get("endTime"))
-            if ended is not None:
-                late = (self._clock.wall() - ended).total_seconds()
-                self._metrics.end_to_status.observe(max(late, 0.0))
+            self._measure_end(entry, status, phase)
+
+    def _measure_end(self, entry: Entry, status: EvsJobStatus, phase: Phase) -> None:
+        """Count a job that ended, and how late its status is: a job that had ended before could not be seen earlier."""
+        category = status.get("failure", {}).get("category", "Unknown") if phase.state == "failed" else ""
+        self._metrics.jobs_ended.labels(outcome=phase.state, category=category).inc()
+        ended = parse_timestamp(status.get("endTime"))
+        if ended is not None:
+            begun = parse_timestamp(status.get("observationStartTime"))
+            late = self._clock.wall() - (max(ended, begun) if begun else ended)
+            self._metrics.end_to_status.observe(max(late.total_seconds(), 0.0))
 
 
 def _key(entry: Entry) -> ObjectKey:

@@ -1,19 +1,73 @@
-"""Metrics of one process, in a registry of its own. Names are fixed (design, section 2).
+"""Metrics of one process, in a registry of its own. Names are fixed (docs/reference/metrics.md).
 
-The engine sets them, `health` serves them. No label names an EvsJob: what grows with the number of jobs is counted
-by state. `connection` is the one label with names of objects, and there are as many as connections in use.
+What happens is counted where it happens: the engine and the cloud client increment counters and observe durations.
+What is the case now (how many EvsJobs, who may call how often) is a `Snapshot`, taken when somebody scrapes and not
+before, so that it is never out of date and costs nothing in between. No label names an EvsJob: what grows with the
+number of jobs is counted by state. `connection` is the one label with names of objects, and there are as many as
+connections in use; every other label has its values here, in a fixed vocabulary.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from evs_operator import __version__
+from evs_operator.api.reasons import Reason
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Media type of what `render` returns."""
+
+JOB_STATES: Final = ("pending", "running", "unobserved", "stalled", "suspended", "succeeded", "failed")
+"""Of an EvsJob, from the first poll to the end: in progress; not seen now, which passes; a person must act; …"""
+CONNECTION_STATES: Final = ("ready", "unverified", "unreachable", "blocked")
+WRITE_RESULTS: Final = ("written", "conflict", "gone", "forbidden", "unreachable", "error")
+POLL_REASONS: Final = (
+    Reason.POLL_SUCCEEDED,
+    Reason.RATE_LIMITED,
+    Reason.UNAUTHORIZED,
+    Reason.FORBIDDEN,
+    Reason.WRONG_PROJECT,
+    Reason.ENDPOINT_INVALID,
+    Reason.JOB_NOT_FOUND,
+    Reason.TIMEOUT,
+    Reason.UNREACHABLE,
+    Reason.SERVER_ERROR,
+    Reason.INVALID_RESPONSE,
+    Reason.REJECTED,
+    Reason.CONNECTION_NOT_FOUND,
+    Reason.CONNECTION_NOT_ALLOWED,
+    Reason.CREDENTIALS_INVALID,
+    Reason.ENDPOINT_NOT_ALLOWED,
+    Reason.INVALID_SPEC,
+)
+"""What one look at a job can come to, in the words of the conditions."""
+CATEGORIES: Final = (
+    "Quota",
+    "Permission",
+    "InvalidInput",
+    "WrongState",
+    "Capacity",
+    "Account",
+    "Internal",
+    "Unknown",
+)
+"""Of a failure, as in `status.failure.category`."""
 
 # A healthy call takes 20 to 200 ms; the client gives up after 20 s of silence and 30 s in all.
 _CALL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
@@ -22,40 +76,71 @@ _CALL_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 _LATENESS_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 3600.0)
 # Milliseconds while there are free workers; seconds where the budget is short; minutes in a pause after 429.
 _LAG_SECONDS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_PREFIX: Final = "evs_operator_"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetNow:
+    """The budget of one connection: calls per second now (0 in a pause) and at most, calls so far."""
+
+    connection: str
+    rate: float
+    ceiling: float
+    paused: bool
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is the case at one moment. Times are seconds since 1970, NaN where there is none yet."""
+
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    needing_action: Mapping[str, int] = field(default_factory=dict)
+    connections: Mapping[str, int] = field(default_factory=dict)
+    blocked: Sequence[tuple[str, str]] = ()
+    """Connection and reason."""
+    budgets: Sequence[BudgetNow] = ()
+    oldest_due: float = 0.0
+    last_turn: float = math.nan
+    store_verified: float = math.nan
+    watch_events: int = 0
+    leads: bool = False
 
 
 class Metrics:
-    """One attribute per metric."""
+    """One attribute per metric that counts; `take` gives the snapshot that the others are made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, take: Callable[[], Snapshot] = Snapshot) -> None:
         # The library has one switch for the process. A *_created series for each label set doubles the scrape for
         # a time that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        self.take = take
         self.registry = CollectorRegistry()
-        p = "evs_operator_"
-        r = self.registry
-        self.jobs = Gauge(p + "jobs", "EvsJobs by state", ["state"], registry=r)
+        p, r = _PREFIX, self.registry
         self.api_requests = Counter(
             p + "api_requests_total",
-            "Calls to the cloud by operation and HTTP status",
+            "Requests to the cloud by operation (get_job, create_token) and HTTP status",
             ["operation", "code"],
             registry=r,
         )
         self.api_request_duration = Histogram(
             p + "api_request_duration_seconds",
-            "Duration of calls to the cloud",
+            "From a request to the cloud to the headers of its answer",
             ["operation"],
             buckets=_CALL_SECONDS,
             registry=r,
         )
-        self.throttled = Counter(p + "throttled_total", "Answers that said 429", registry=r)
-        self.budget = Gauge(
-            p + "budget_requests_per_second",
-            "Calls per second that a connection may make now",
-            ["connection"],
+        self.polls = Counter(p + "polls_total", "Looks at a job by what came of it", ["reason"], registry=r)
+        self.throttled = Counter(p + "throttled_total", "Answers that said: too many requests", registry=r)
+        self.status_writes = Counter(
+            p + "status_writes_total", "Writes of the status of EvsJobs by result", ["result"], registry=r
+        )
+        self.jobs_ended = Counter(
+            p + "jobs_ended_total",
+            "Jobs seen to end by outcome, and by category of the failure",
+            ["outcome", "category"],
             registry=r,
         )
-        self.status_writes = Counter(p + "status_writes_total", "Status writes by result", ["result"], registry=r)
         self.end_to_status = Histogram(
             p + "end_to_status_seconds",
             "From the endTime of a job to the written status",
@@ -63,18 +148,117 @@ class Metrics:
             registry=r,
         )
         self.schedule_lag = Histogram(
-            p + "schedule_lag_seconds",
-            "From the time a poll was due to its call",
-            buckets=_LAG_SECONDS,
-            registry=r,
+            p + "schedule_lag_seconds", "From the time a poll was due to its call", buckets=_LAG_SECONDS, registry=r
         )
-        self.oldest_due = Gauge(p + "oldest_due_seconds", "How long the EvsJob that waits longest is due", registry=r)
         self.watch_restarts = Counter(p + "watch_restarts_total", "Restarts of the watch", registry=r)
-        self.connections = Gauge(p + "connections", "Connections by state", ["state"], registry=r)
-        self.leader = Gauge(p + "leader", "1 while this process works, 0 while it stands by", registry=r)
         build = Gauge(p + "build_info", "Version of the operator", ["version"], registry=r)
         build.labels(version=__version__).set(1)
+        r.register(_Now(lambda: self.take()))
+        ProcessCollector(registry=r)
+        self._begin_at_zero()
+
+    def called(self, operation: str, code: str, seconds: float) -> None:
+        """Count a request to the cloud; `code` is the HTTP status or a word for what kept the answer away."""
+        self.api_requests.labels(operation=operation, code=code).inc()
+        self.api_request_duration.labels(operation=operation).observe(seconds)
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus, for CONTENT_TYPE."""
         return generate_latest(self.registry)
+
+    def _begin_at_zero(self) -> None:
+        """Make the series whose labels are known: a rate cannot see the first step of one that appears with it."""
+        for reason in POLL_REASONS:
+            self.polls.labels(reason=reason)
+        for result in WRITE_RESULTS:
+            self.status_writes.labels(result=result)
+        self.jobs_ended.labels(outcome="succeeded", category="")
+        for category in CATEGORIES:
+            self.jobs_ended.labels(outcome="failed", category=category)
+
+
+class _Now(Collector):
+    """Turns a snapshot into gauges at each scrape."""
+
+    def __init__(self, take: Callable[[], Snapshot]) -> None:
+        self._take = take
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the metrics without taking a snapshot: registration happens before there is anything to count."""
+        return _families(Snapshot())
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        return _families(self._take())
+
+
+def _families(now: Snapshot) -> list[Metric]:
+    return [
+        _by("jobs", "EvsJobs by state", "state", JOB_STATES, now.jobs),
+        _by(
+            "jobs_needing_action", "Stalled EvsJobs by reason", "reason", sorted(now.needing_action), now.needing_action
+        ),
+        _by("connections", "Connections by state", "state", CONNECTION_STATES, now.connections),
+        _blocked(now),
+        *_budgets(now),
+        _one("oldest_due_seconds", "How long the EvsJob that waits longest is due", now.oldest_due),
+        _one(
+            "scheduler_last_turn_timestamp_seconds",
+            "When the scheduler last looked for EvsJobs that are due; NaN before it works",
+            now.last_turn,
+        ),
+        _one(
+            "store_verified_timestamp_seconds",
+            "When a list of the API server last showed that the watch had missed nothing",
+            now.store_verified,
+        ),
+        CounterMetricFamily(
+            _PREFIX + "watch_events", "EvsJobs that the watch brought, listed ones included", value=now.watch_events
+        ),
+        _one("leader", "1 while this process works, 0 while it stands by", float(now.leads)),
+    ]
+
+
+def _one(name: str, said: str, value: float) -> Metric:
+    return GaugeMetricFamily(_PREFIX + name, said, value=value)
+
+
+def _by(name: str, said: str, label: str, known: Iterable[str], numbers: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, said, labels=[label])
+    for value in known:
+        family.add_metric([value], numbers.get(value, 0))
+    return family
+
+
+def _blocked(now: Snapshot) -> Metric:
+    family = GaugeMetricFamily(
+        _PREFIX + "connection_blocked",
+        "1 for each connection that cannot be used until a person acts",
+        labels=["connection", "reason"],
+    )
+    for connection, reason in now.blocked:
+        family.add_metric([connection, reason], 1)
+    return family
+
+
+def _budgets(now: Snapshot) -> list[Metric]:
+    labels = ["connection"]
+    rate = GaugeMetricFamily(
+        _PREFIX + "budget_requests_per_second", "Calls per second that a connection may make now", labels=labels
+    )
+    ceiling = GaugeMetricFamily(
+        _PREFIX + "budget_ceiling_requests_per_second",
+        "Calls per second that a connection may make at most",
+        labels=labels,
+    )
+    paused = GaugeMetricFamily(
+        _PREFIX + "budget_paused", "1 while a connection makes no call because it was throttled", labels=labels
+    )
+    calls = CounterMetricFamily(_PREFIX + "budget_calls", "Calls taken from the budget", labels=labels)
+    for budget in now.budgets:
+        name = [budget.connection]
+        rate.add_metric(name, budget.rate)
+        ceiling.add_metric(name, budget.ceiling)
+        paused.add_metric(name, float(budget.paused))
+        calls.add_metric(name, budget.calls)
+    return [rate, ceiling, paused, calls]

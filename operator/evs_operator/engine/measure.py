@@ -1,0 +1,101 @@
+"""Takes the snapshot that the metrics are made of: what is the case now, read from the parts of the engine.
+
+Called at each scrape, in the event loop: one pass over the EvsJobs (2 ms for 10,000) and one over the connections.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+from evs_operator.core.phase import PENDING, Phase
+from evs_operator.observe.metrics import BudgetNow, Snapshot
+
+from .clock import Clock
+from .dispatcher import Dispatcher
+from .resync import Resync
+from .scheduler import Scheduler
+from .sessions import Session, Sessions, short_name
+from .store import Entry, Store
+
+_INVALID_SPEC = Phase("stalled", "InvalidSpec")
+
+
+class Measure:
+    """Reads the parts of one process; `leads` and `works` are the supervisor's to say."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        scheduler: Scheduler,
+        dispatcher: Dispatcher,
+        sessions: Sessions,
+        resync: Resync,
+        clock: Clock,
+        leads: Callable[[], bool],
+        works: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._dispatcher = dispatcher
+        self._sessions = sessions
+        self._resync = resync
+        self._clock = clock
+        self._leads = leads
+        self._works = works
+
+    def overdue(self) -> float:
+        """Return how many seconds the EvsJob that waits longest is due, for a worker or for the scheduler."""
+        dues = (self._dispatcher.oldest_due(), self._scheduler.next_due())
+        return max((self._clock() - due for due in dues if due is not None), default=0.0) if self._works() else 0.0
+
+    def __call__(self) -> Snapshot:
+        """Take a snapshot."""
+        now = self._clock()
+        phases = Counter(_phase(entry) for entry in self._store)
+        jobs: Counter[str] = Counter()
+        acting: Counter[str] = Counter()
+        for phase, number in phases.items():
+            jobs[phase.state] += number
+            if phase.state == "stalled":
+                acting[phase.reason] += number
+        sessions = list(self._sessions)
+        verified = self._resync.verified
+        return Snapshot(
+            jobs=jobs,
+            needing_action=acting,
+            connections=Counter(_state(session) for session in sessions),
+            blocked=[(short_name(s.key), str(s.block.reason)) for s in sessions if s.block is not None],
+            budgets=[_budget(session, now) for session in sessions],
+            oldest_due=max(self.overdue(), 0.0),
+            last_turn=self._wall(self._dispatcher.last_turn) if self._works() else math.nan,
+            store_verified=math.nan if verified is None else self._wall(verified),
+            watch_events=self._store.received,
+            leads=self._leads(),
+        )
+
+    def _wall(self, moment: float) -> float:
+        """Turn a moment of the engine's clock into the time of day that Prometheus compares it with."""
+        return self._clock.wall().timestamp() - (self._clock() - moment)
+
+
+def _phase(entry: Entry) -> Phase:
+    if entry.spec is None and not entry.finished:
+        return _INVALID_SPEC
+    return PENDING if entry.anew else entry.phase
+
+
+def _state(session: Session) -> str:
+    if session.block is not None:
+        return "blocked"
+    if session.unreachable:
+        return "unreachable"
+    return "ready" if session.verified else "unverified"
+
+
+def _budget(session: Session, now: float) -> BudgetNow:
+    budget = session.budget
+    paused = now < budget.paused_until
+    return BudgetNow(short_name(session.key), 0.0 if paused else budget.rate, budget.ceiling, paused, budget.calls)
