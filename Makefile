@@ -18,11 +18,11 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: venv ## A real API server, the EVS simulator and the operator: watch EvsJobs run to their end.
-	@$(CONTROLPLANE) build >/dev/null
+	@$(CONTROLPLANE) build controlplane >/dev/null
 	@PYTHONPATH=tests $(BIN)/python -m examples.demo
 
 .PHONY: test
-test: venv ## All tests; those against a real API server included, which is built once (5 to 15 minutes).
+test: venv ## All tests, also against a real API server; it and helm are built once (7 to 20 minutes).
 	@$(CONTROLPLANE) build >/dev/null
 	$(BIN)/pytest $(ARGS)
 

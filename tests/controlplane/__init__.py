@@ -3,9 +3,10 @@
 `ControlPlane.start()` from Python, `python -m controlplane` from a shell.
 """
 
-from controlplane.binaries import Binaries, BinariesError, binaries
+from controlplane.binaries import Binaries, binaries, tool
 from controlplane.faults import Fault, Seen
 from controlplane.go import GoMissingError
+from controlplane.gotools import BinariesError
 from controlplane.launch import LaunchError
 from controlplane.plane import ControlPlane, ControlPlaneError
 from controlplane.proxy import FaultProxy
@@ -23,4 +24,5 @@ __all__ = [
     "Seen",
     "WorkspaceError",
     "binaries",
+    "tool",
 ]

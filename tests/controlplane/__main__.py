@@ -1,7 +1,7 @@
 """`python -m controlplane build|start|run -- COMMAND`: the control plane without pytest.
 
-`make test` and `make demo` build the programs first, so that a long build is seen for what it is; a developer starts
-one to look at.
+`make test` builds all programs first and `make demo` those of the control plane, so that a long build is seen for what
+it is; a developer starts one to look at.
 """
 
 import argparse
@@ -12,16 +12,22 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from controlplane import BinariesError, ControlPlane, GoMissingError, LaunchError, WorkspaceError, binaries
+from controlplane import BinariesError, ControlPlane, GoMissingError, LaunchError, WorkspaceError
+from controlplane.binaries import MODULES, module_directory
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code: 1 where the control plane cannot be had, 130 after Ctrl-C."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if unknown := set(getattr(parsed, "module", ())) - {module.name for module in MODULES}:
+        parser.error(f"no such module: {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, _ended)
     try:
         if parsed.action == "build":
-            print(binaries(_progress).kube_apiserver.parent)
+            for module in MODULES:
+                if not parsed.module or module.name in parsed.module:
+                    print(module_directory(module, _progress), flush=True)
             return 0
         with ControlPlane.start(directory=parsed.directory, audit=parsed.audit, progress=_progress) as plane:
             return _wait(plane) if parsed.action == "start" else _run(plane, parsed.command)
@@ -37,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m controlplane", description="A real kube-apiserver and etcd on this machine."
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("build", help="find or build the programs and print their directory")
+    build = actions.add_parser("build", help="find or build the programs and print their directories")
+    names = [module.name for module in MODULES]
+    build.add_argument("module", nargs="*", help=f"of {', '.join(names)} (default: all)")
     start = actions.add_parser("start", help="start one, print its KUBECONFIG, and stop it at Ctrl-C")
     run = actions.add_parser("run", help="start one, run a command with KUBECONFIG set, and stop it")
     for action in (start, run):

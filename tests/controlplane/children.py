@@ -1,6 +1,6 @@
 """Child processes that never outlive us: started, watched and ended.
 
-`plane` starts etcd and the API server through this, `binaries` starts Go. What a child says goes to a file, its stdin
+`plane` starts etcd and the API server through this, `gotools` starts Go. What a child says goes to a file, its stdin
 is empty, and a Ctrl-C in the terminal reaches only us (the child has a session of its own), so that we end the
 children in the right order. Should we be killed before that (kill -9), the kernel ends them, see `leash`; on a system
 other than Linux only an orderly end is covered.

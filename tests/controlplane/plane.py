@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from controlplane import access, launch, workspace
-from controlplane.binaries import Binaries, Progress, binaries
+from controlplane.binaries import Binaries, binaries
 from controlplane.children import clean_environment
+from controlplane.gotools import Progress
 
 
 class ControlPlaneError(RuntimeError):
