@@ -304,12 +304,12 @@ async def test_trouble_of_iam_names_iam(cloud: SimulatorProcess, asker: Asker) -
 
 
 async def test_a_host_that_is_not_permitted_gets_no_request(cloud: SimulatorProcess, asker: Asker) -> None:
-    asker.sign_in(Token(TOKEN), permit=AllowList().check)
+    asker.sign_in(Token(TOKEN), allow=AllowList())
     found = await asker.refused()
-    assert type(found) is errors.EndpointInvalid
+    assert type(found) is errors.EndpointRefused
     assert "--allow-endpoint" in found.message
     assert cloud.requests() == []
-    asker.sign_in(Token(TOKEN), permit=AllowList([cloud.url]).check)
+    asker.sign_in(Token(TOKEN), allow=AllowList([cloud.url]))
     assert type(await asker.refused()) is errors.JobMissing
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
+from .object_names import is_object_name
 
 DEFAULT_MIN_INTERVAL: Final = 2
 DEFAULT_MAX_INTERVAL: Final = 60
@@ -93,7 +94,7 @@ def _connection_ref(raw: object) -> ConnectionRef | None:
     kind, name = ref.get("kind", EVS_CONNECTION), ref.get("name")
     if kind not in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
         raise SpecError(f"spec.connectionRef.kind: write {EVS_CONNECTION} or {CLUSTER_EVS_CONNECTION}")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not is_object_name(name):
         raise SpecError("spec.connectionRef.name: write the name of a connection")
     return ConnectionRef(kind=str(kind), name=name)
 

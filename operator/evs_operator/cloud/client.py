@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -19,7 +18,7 @@ import httpx
 
 from . import errors
 from .classify import read_answer
-from .endpoints import origin
+from .endpoints import AllowList, origin
 from .job import Job
 from .transport import CloudTransport, OnCall
 
@@ -39,9 +38,9 @@ _HEADERS: Final = {
 class EvsClient:
     """Asks one endpoint with one authentication. Use as a context manager, or call `aclose()`.
 
-    `permit` is called with the origin of every request, those to IAM included, before it goes; it raises
-    EndpointNotAllowed. `on_call` is told of each of them when it is over. Times are seconds, `max_body` is bytes.
-    `tls` None trusts the public authorities.
+    `allow` judges the origin of every request, those to IAM included, before it goes, and the addresses that its
+    host stands for; None allows all. `on_call` is told of each of them when it is over. Times are seconds, `max_body`
+    is bytes. `tls` None trusts the public authorities.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class EvsClient:
         read_timeout: float = 20.0,
         total_timeout: float = 30.0,
         max_body: int = MAX_BODY,
-        permit: Callable[[str], None] | None = None,
+        allow: AllowList | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
     ) -> None:
@@ -66,7 +65,7 @@ class EvsClient:
             headers=_HEADERS,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(read_timeout, connect=connect_timeout, pool=None),
-            transport=CloudTransport(tls=tls, max_body=max_body, permit=permit, inner=transport, on_call=on_call),
+            transport=CloudTransport(tls=tls, max_body=max_body, allow=allow, inner=transport, on_call=on_call),
             follow_redirects=False,
             trust_env=False,
         )

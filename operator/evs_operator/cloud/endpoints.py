@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from .addresses import is_public, is_shared
+
 DEFAULT_PATTERNS: Final = (
     "https://*.otc.t-systems.com",
     "https://*.sc.otc.t-systems.com",
@@ -25,6 +27,9 @@ DEFAULT_PATTERNS: Final = (
 _SERVICE = re.compile(r"(?:(?:evs|iam|iam-pub)\.[a-z]{2,3}-[a-z0-9-]+|iam)")
 _WILDCARD = re.compile(r"https://\*(?:\.[a-z0-9-]+)+", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+# 2130706433, 127.1, 0x7f.0.0.1, 0177.0.0.1: the system's resolver takes them for IPv4 addresses
+_NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
+_INSIDE: Final = (".svc", ".cluster.local", ".localhost")
 
 
 class EndpointNotAllowed(ValueError):  # named as the condition reason that it becomes
@@ -50,12 +55,13 @@ def origin(url: str) -> str:
 class AllowList:
     """Origins that may be called: the public clouds, and what the operator's flags name.
 
-    `https://*.example.com` allows hosts below a domain; an address of this machine or a private network, and
-    plain http, only where named exactly. Raises EndpointNotAllowed for a name that is neither.
+    `https://*.example.com` allows hosts below a domain; plain http, an address, a name inside the cluster, and a name
+    that stands for an address of this machine or of a private network, only where the origin is named exactly.
     """
 
     def __init__(self, named: Sequence[str] = ()) -> None:
         self._exact = frozenset(origin(pattern) for pattern in named if "*" not in pattern)
+        self._places = frozenset(_place(exact) for exact in self._exact)
         self._suffixes = tuple(_suffix(pattern) for pattern in named if "*" in pattern)
         self._public = tuple(pattern.removeprefix("https://*") for pattern in DEFAULT_PATTERNS)
 
@@ -66,15 +72,37 @@ class AllowList:
             return
         parts = urlsplit(wanted)
         host = parts.hostname or ""
-        if parts.scheme == "https" and not _is_address(host):
+        if parts.scheme == "https" and not _is_inside(host):
             if any(host.endswith(suffix) for suffix in self._suffixes):
                 return
-            if parts.port is None and any(_is_service(host, suffix) for suffix in self._public):
+            if parts.port is None and self._is_public_service(host):
                 return
         raise EndpointNotAllowed(
             f"endpoint {wanted} is not allowed: name it with --allow-endpoint, "
             "or use an EVS endpoint of a public region"
         )
+
+    def check_address(self, host: str, port: int, address: str) -> None:
+        """Raise EndpointNotAllowed where a host stands for an address that no name may lead to unnamed."""
+        host = host.lower()
+        if (host, port) in self._places or is_public(address):
+            return
+        # Within the clouds' own networks their names stand for shared addresses (100.125.0.0/16).
+        if is_shared(address) and self._is_public_service(host):
+            return
+        shown = f"{host}:{port}" if port not in (80, 443) else host
+        raise EndpointNotAllowed(
+            f"endpoint {shown} is not allowed: its name stands for an address of this machine or of a private network; "
+            f"if that is meant, name it exactly with --allow-endpoint https://{shown}"
+        )
+
+    def _is_public_service(self, host: str) -> bool:
+        return any(_is_service(host, suffix) for suffix in self._public)
+
+
+def _place(exact: str) -> tuple[str, int]:
+    parts = urlsplit(exact)
+    return parts.hostname or "", parts.port or {"https": 443, "http": 80}[parts.scheme]
 
 
 def _suffix(pattern: str) -> str:
@@ -89,19 +117,21 @@ def _is_service(host: str, suffix: str) -> bool:
 
 def _is_host(host: str) -> bool:
     if _HOST.fullmatch(host):
-        return True
-    try:
-        return ipaddress.ip_address(host).version == 6 and "%" not in host
-    except ValueError:
-        return False
+        return not _NUMBER.fullmatch(host.rpartition(".")[2]) or _is_address(host)
+    return _is_address(host) and "%" not in host
 
 
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return False
     return True
+
+
+def _is_inside(host: str) -> bool:
+    """Tell whether a host is an address, this machine, or a name that only the cluster knows."""
+    return _is_address(host) or "." not in host or host.endswith(_INSIDE)
 
 
 def _shown(url: str) -> str:

@@ -14,6 +14,7 @@
         ├── Forbidden           the credential lacks a right, or the account is frozen
         ├── WrongProject        the project is not the credential's, or not the job's
         ├── EndpointInvalid     this is not the EVS endpoint
+        ├── EndpointRefused     our own allow-list lets no request go there
         └── Rejected            any other 4xx
 
 An HTTP error never says that the job failed (evs-api 13).
@@ -107,6 +108,10 @@ class WrongProject(ActionRequired):
 
 class EndpointInvalid(ActionRequired):
     """The endpoint is not that of EVS."""
+
+
+class EndpointRefused(ActionRequired):
+    """The allow-list lets no request go there; nothing was sent."""
 
 
 class Rejected(ActionRequired):

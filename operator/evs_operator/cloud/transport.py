@@ -1,9 +1,9 @@
 """How a request gets to the cloud: aiohttp under the httpx API, within our limits and with our names for failures.
 
 Built by the client and used for EVS and IAM alike, so that every failure names the host it happened at. An answer is
-cut off at `max_body`, `permit` is asked before each request goes, `on_call` is told of each that went, and what
-aiohttp or httpx raise becomes the CloudError that a caller decides on. Status codes and bodies are not looked at here
-(`classify`).
+cut off at `max_body`, the allow-list is asked before each request goes and for each address that its host stands for,
+`on_call` is told of each that went, and what aiohttp or httpx raise becomes the CloudError that a caller decides on.
+Status codes and bodies are not looked at here (`classify`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from . import errors
-from .endpoints import EndpointNotAllowed
+from .addresses import GuardedResolver
+from .endpoints import AllowList, EndpointNotAllowed
 
 _MAX_HEADER: Final = 64 * 1024
 """Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
@@ -62,24 +63,21 @@ class CloudTransport(httpx.AsyncBaseTransport):
         *,
         tls: ssl.SSLContext | None,
         max_body: int,
-        permit: Callable[[str], None] | None,
+        allow: AllowList | None,
         inner: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
     ) -> None:
-        self._inner = inner or _aiohttp(tls or public_trust())
+        self._inner = inner or _aiohttp(tls or public_trust(), allow)
         self._max_body = max_body
-        self._permit = permit
+        self._allow = allow
         self._on_call = on_call
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return the answer with its body unread."""
         where = request.url.netloc.decode()
-        if self._permit is not None:
-            try:
-                self._permit(f"{request.url.scheme}://{where}")
-            except EndpointNotAllowed as error:
-                raise errors.EndpointInvalid(str(error)) from error
         with self._counted(request) as answered, _named(where):
+            if self._allow is not None:
+                self._allow.check(f"{request.url.scheme}://{where}")
             response = await self._inner.handle_async_request(request)
             answered(response.status_code)
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -105,11 +103,14 @@ class CloudTransport(httpx.AsyncBaseTransport):
 
         try:
             yield answered
+        except errors.EndpointRefused:
+            code = ""  # none was made
+            raise
         except errors.CloudError as error:
             code = next((word for kind, word in _UNANSWERED if isinstance(error, kind)), "invalid")
             raise
         finally:
-            if self._on_call is not None:
+            if self._on_call is not None and code:
                 operation = "create_token" if request.url.path.endswith(_SIGN_IN_PATH) else "get_job"
                 self._on_call(operation, code, time.monotonic() - started)
 
@@ -141,10 +142,11 @@ def public_trust() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
-def _aiohttp(tls: ssl.SSLContext) -> AiohttpTransport:
+def _aiohttp(tls: ssl.SSLContext, allow: AllowList | None) -> AiohttpTransport:
     def session() -> aiohttp.ClientSession:
+        resolver = None if allow is None else GuardedResolver(allow.check_address)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEPALIVE),
+            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEPALIVE, resolver=resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_field_size=_MAX_HEADER,
             trust_env=False,
@@ -163,6 +165,8 @@ def _named(where: str) -> Iterator[None]:
         yield
     except errors.CloudError:
         raise
+    except EndpointNotAllowed as error:
+        raise errors.EndpointRefused(str(error)) from error
     except (httpx.HTTPError, aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
         origin = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | OSError) else error
         if isinstance(origin, TimeoutError | httpx.TimeoutException):

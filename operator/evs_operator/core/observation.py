@@ -28,6 +28,7 @@ _REASONS: Final[tuple[tuple[type[errors.CloudError], Reason], ...]] = (
     (errors.Forbidden, Reason.FORBIDDEN),
     (errors.WrongProject, Reason.WRONG_PROJECT),
     (errors.EndpointInvalid, Reason.ENDPOINT_INVALID),
+    (errors.EndpointRefused, Reason.ENDPOINT_NOT_ALLOWED),
     (errors.Rejected, Reason.REJECTED),
 )
 

@@ -329,9 +329,7 @@ class Sessions:
             if session.spec is None or session.credentials is None:
                 raise ConnectionTroubleError(_credentials_trouble(session.key, "the credential is not read yet"))
             auth = auth_for(session.credentials, project_id, clock=lambda: datetime.now(UTC))
-            client = EvsClient(
-                session.spec.endpoint, auth, tls=session.tls, permit=self._allow.check, on_call=self._on_call
-            )
+            client = EvsClient(session.spec.endpoint, auth, tls=session.tls, allow=self._allow, on_call=self._on_call)
             session.clients[project_id] = client
         return client
 

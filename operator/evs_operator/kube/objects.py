@@ -7,7 +7,6 @@ import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 
 from evs_operator.api.names import (
     API_VERSION,
@@ -18,6 +17,7 @@ from evs_operator.api.names import (
     PLURALS,
     VERSION,
 )
+from evs_operator.api.object_names import is_namespace_name, is_object_name
 
 from .api import METADATA, METADATA_LIST, KubeApi, KubeError
 
@@ -35,11 +35,11 @@ class ObjectKey:
 
     @property
     def path(self) -> str:
-        """Path of the object below the API server's address."""
+        """Path of the object below the API server's address; raises KubeError for what no name can be."""
         plural = PLURALS[self.kind]
         if self.kind == CLUSTER_EVS_CONNECTION:
-            return f"{_GROUP_PATH}/{plural}/{quote(self.name)}"
-        return f"{_GROUP_PATH}/namespaces/{quote(self.namespace)}/{plural}/{quote(self.name)}"
+            return f"{_GROUP_PATH}/{plural}/{_name(self.name)}"
+        return f"{_GROUP_PATH}{_within(self.namespace)}/{plural}/{_name(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ async def delete(api: KubeApi, key: ObjectKey, uid: str) -> None:
 
 async def list_jobs(api: KubeApi, namespace: str | None) -> AsyncIterator[Listed]:
     """Yield the identity of every EvsJob, metadata only and in pages."""
-    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    where = _within(namespace) if namespace else ""
     params = {"limit": _PAGE}
     while True:
         page = await api.request(
@@ -106,7 +106,7 @@ async def list_jobs(api: KubeApi, namespace: str | None) -> AsyncIterator[Listed
 
 async def count_jobs(api: KubeApi, namespace: str | None) -> int:
     """Return how many EvsJobs there are, from a page of one."""
-    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    where = _within(namespace) if namespace else ""
     page = await api.request(
         "GET",
         f"{_GROUP_PATH}{where}/{PLURALS[EVS_JOB]}",
@@ -120,7 +120,7 @@ async def count_jobs(api: KubeApi, namespace: str | None) -> int:
 
 async def list_connections(api: KubeApi, kind: str, namespace: str | None) -> list[Mapping[str, object]]:
     """Return all connections of one kind, whole."""
-    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    where = _within(namespace) if namespace else ""
     answer = await api.request("GET", f"{_GROUP_PATH}{where}/{PLURALS[kind]}")
     items = answer.get("items")
     return [_mapping(item) for item in items] if isinstance(items, list) else []
@@ -141,15 +141,15 @@ async def served_kinds(api: KubeApi) -> frozenset[str]:
 
 
 async def read_secret(api: KubeApi, namespace: str, name: str) -> Mapping[str, str]:
-    """Return the data of a Secret as text; a value that is not UTF-8 text is left out."""
-    answer = await api.request("GET", f"/api/v1/namespaces/{quote(namespace)}/secrets/{quote(name)}")
+    """Return the data of a Secret as text; a value that is not UTF-8 text is left out. Raises KubeError."""
+    answer = await api.request("GET", f"/api/v1{_within(namespace)}/secrets/{_name(name)}")
     data = _mapping(answer.get("data"))
     return {str(key): text for key, value in data.items() if (text := _decoded(value)) is not None}
 
 
 async def namespace_labels(api: KubeApi, namespace: str) -> Mapping[str, str]:
     """Return the labels of a namespace."""
-    answer = await api.request("GET", f"/api/v1/namespaces/{quote(namespace)}", accept=f"{METADATA},application/json")
+    answer = await api.request("GET", f"/api/v1{_within(namespace)}", accept=f"{METADATA},application/json")
     labels = _mapping(_mapping(answer.get("metadata")).get("labels"))
     return {str(key): str(value) for key, value in labels.items()}
 
@@ -175,6 +175,19 @@ async def allowed(
         },
     )
     return _mapping(answer.get("status")).get("allowed") is True
+
+
+def _within(namespace: str) -> str:
+    if not is_namespace_name(namespace):
+        raise KubeError(400, f"{namespace[:64]!r} cannot be the name of a namespace")
+    return f"/namespaces/{namespace}"
+
+
+def _name(name: str) -> str:
+    """Return a name as a part of a path: nothing but a name, or it would lead elsewhere."""
+    if not is_object_name(name):
+        raise KubeError(400, f"{name[:64]!r} cannot be the name of an object")
+    return name
 
 
 def _mapping(value: object) -> Mapping[str, object]:

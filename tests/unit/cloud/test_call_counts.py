@@ -14,7 +14,7 @@ from evs_operator.cloud import errors
 from evs_operator.cloud.auth import auth_for
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Credentials, Password, Token
-from evs_operator.cloud.endpoints import EndpointNotAllowed
+from evs_operator.cloud.endpoints import AllowList
 from support import jobs
 
 PROJECT = "0" * 32
@@ -87,13 +87,12 @@ async def test_a_request_that_was_not_permitted_does_not_count() -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError
 
-    def refuse(origin: str) -> None:
-        raise EndpointNotAllowed(origin)
-
     calls = Calls()
     auth = auth_for(Token("t"), PROJECT, clock=lambda: datetime.now(UTC))
     transport = httpx.MockTransport(answer)
-    async with EvsClient("https://evs.example.com", auth, transport=transport, on_call=calls, permit=refuse) as client:
-        with pytest.raises(errors.EndpointInvalid):
+    async with EvsClient(
+        "https://evs.example.com", auth, transport=transport, on_call=calls, allow=AllowList()
+    ) as client:
+        with pytest.raises(errors.EndpointRefused):
             await client.get_job(PROJECT, jobs.JOB_ID)
     assert calls.seen == []

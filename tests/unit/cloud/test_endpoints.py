@@ -47,8 +47,11 @@ FOREIGN = [
     "https://[::1]",
     "https://[fd00::1]",
     "https://localhost",
-    "https://2130706433",
+    "https://kubernetes",
     "https://kubernetes.default.svc",
+    "https://evs.corp.svc.cluster.local",
+    "https://xn--vs-eka.eu-de.otc.t-systems.com",
+    "https://evs.eu-de.xn--tc-jia.t-systems.com",
 ]
 NO_ENDPOINT = [
     *(
@@ -79,6 +82,18 @@ NO_ENDPOINT = [
         "https://evs。example。com",
         "https://-x",
         "https://x.",
+        "https://evs.eu-de.otc.t-systems.com.",
+        "https://еvs.eu-de.otc.t-systems.com",
+    ),
+    *(
+        "https://2130706433",
+        "https://0x7f000001",
+        "https://017700000001",
+        "https://127.1",
+        "https://0x7f.0.0.1",
+        "https://0177.0.0.1",
+        "https://127.0.0.0x1",
+        "https://127.0.0.01",
     ),
 ]
 
@@ -153,12 +168,21 @@ def test_a_wildcard_allows_https_hosts_below_the_domain_and_not_the_domain() -> 
     for url in (
         "https://corp.example",
         "https://evilcorp.example",
+        "https://evs.corp.example.",
         "http://evs.corp.example",
         "https://evs.corp.example.com",
         "https://127.0.0.1",
     ):
         with pytest.raises(EndpointNotAllowed):
             allow.check(url)
+
+
+def test_a_wildcard_never_allows_a_name_inside_the_cluster() -> None:
+    allow = AllowList(["https://*.svc.cluster.local", "https://*.team.svc"])
+    for url in ("https://evs.team.svc.cluster.local", "https://evs.team.svc"):
+        with pytest.raises(EndpointNotAllowed):
+            allow.check(url)
+    AllowList(["https://evs.team.svc"]).check("https://evs.team.svc")
 
 
 @pytest.mark.parametrize(

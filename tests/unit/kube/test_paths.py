@@ -1,0 +1,57 @@
+"""No name leads out of the place it is meant for: what is no name never becomes a part of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.objects import ObjectKey
+
+NO_NAMES = [
+    *("../other/secrets/x", "..", ".", "", "a/b", "a%2fb", "%2e%2e%2fother", "a\\b", "Upper", "a b", "a\n"),
+    *("a?b", "a#b", "a..b", "-a", "a-", ".a", "a.", "ä", "a" * 254, "a;b", "a:b", "a@b", "*", "\x00", "ａ"),
+]
+
+
+class Api:
+    """Remembers the paths that were asked for."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def request(self, method: str, path: str, **_: object) -> Mapping[str, object]:
+        self.paths.append(path)
+        return {"data": {"token": "dDBrZW4=", "binary": "/w=="}}
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+async def test_a_secret_is_asked_for_by_a_name_or_not_at_all(api: Api, name: str) -> None:
+    for namespace, secret in (("team-a", name), (name, "evs-credentials")):
+        with pytest.raises(KubeError) as raised:
+            await objects.read_secret(cast(KubeApi, api), namespace, secret)
+        assert raised.value.status == 400
+    assert api.paths == []
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_an_object_has_a_path_only_where_it_has_a_name(name: str) -> None:
+    for key in (ObjectKey(EVS_CONNECTION, "team-a", name), ObjectKey(CLUSTER_EVS_CONNECTION, "", name)):
+        with pytest.raises(KubeError):
+            _ = key.path
+
+
+async def test_a_name_goes_into_the_path_as_it_is(api: Api) -> None:
+    longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+    found = await objects.read_secret(cast(KubeApi, api), "team-a", longest)
+    assert api.paths == [f"/api/v1/namespaces/team-a/secrets/{longest}"]
+    assert found == {"token": "t0ken"}
