@@ -74,7 +74,7 @@ async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, r
                 "" if may else "not held: grant it to the ServiceAccount",
             )
         else:
-            report.note(f"permission to {right}", "not held: ClusterEvsConnections cannot be used")
+            report.note(f"permission to {right}", f"not held: {right.without}")
 
 
 async def _check_connections(api: KubeApi, kind: str, namespaces: list[str], report: _Report) -> None:

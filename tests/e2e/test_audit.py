@@ -1,4 +1,4 @@
-"""The API server's own audit log tells what the operator did: nothing but one status write per change."""
+"""The API server's own audit log tells what the operator did: one status write per change, two Events per job."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _turn(cloud: ScriptedCloud, status: str, **fields: object) -> None:
         cloud.put(job_id, {**body(status, **fields), "job_id": job_id})
 
 
-def test_two_hundred_jobs_cost_three_status_writes_each_and_nothing_else(audited: ControlPlane) -> None:
+def test_two_hundred_jobs_cost_three_status_writes_and_two_events_each_and_nothing_else(audited: ControlPlane) -> None:
     kubeconfig = audited.kubeconfig_for("evs-operator", "evs-operator", [], cluster_rules=operator_rules())
     audited.kubectl("create", "namespace", "audited")
     objects = Objects(audited, "audited")
@@ -64,6 +64,8 @@ def test_two_hundred_jobs_cost_three_status_writes_each_and_nothing_else(audited
         eventually(lambda: all_say("RUNNING"), 60)
         _turn(cloud, "SUCCESS", end_time="2026-02-03T09:15:09.402Z")
         eventually(lambda: all_say("SUCCESS"), 60)
+        accepted_started_ended = 1 + 2 * JOBS
+        eventually(lambda: _requests(audited)["create", "events", ""] == accepted_started_ended, 30)
         done = _requests(audited)
         time.sleep(4)  # two polls' worth of silence
         calls = sum(cloud.calls[f"{n:032x}"] for n in range(JOBS))
@@ -72,7 +74,7 @@ def test_two_hundred_jobs_cost_three_status_writes_each_and_nothing_else(audited
     assert done["patch", "evsjobs", "status"] == 3 * JOBS
     writes = {key: n for key, n in done.items() if key[0] in ("create", "update", "patch", "delete")}
     asking = ("create", "selfsubjectaccessreviews", "")
-    expected = {("patch", "evsjobs", "status"), ("patch", "evsconnections", "status"), asking}
+    expected = {("patch", "evsjobs", "status"), ("patch", "evsconnections", "status"), asking, ("create", "events", "")}
     assert writes.keys() <= expected
     assert done["get", "evsjobs", ""] == 0
     assert after == done

@@ -238,7 +238,7 @@ def _succeeded() -> dict[str, _Story]:
     story = _Story(requested_at="2026-02-04T10:00:00Z")
     with_foreign = _Story().then(_SUCCESS)
     theirs = {"type": "example.com/Approved", "status": "True", "reason": "Approved", "message": "by hand"}
-    with_foreign.status["conditions"] += [{**theirs, "lastTransitionTime": timestamp(_T0)}]  # type: ignore[list-item,typeddict-item]
+    with_foreign.status["conditions"] += [{**theirs, "lastTransitionTime": timestamp(_T0)}]  # type: ignore[typeddict-item]
     return {
         "job-succeeded": _Story().then(_SUCCESS),
         "job-succeeded-batch": _Story().then(_seen(done)),

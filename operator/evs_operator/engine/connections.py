@@ -17,8 +17,10 @@ from evs_operator.api.reasons import ConnectionReason
 from evs_operator.cloud import errors
 from evs_operator.core.connection_status import ConnectionStatus, connection_status
 from evs_operator.core.observation import trouble_of
+from evs_operator.core.transitions import transition_of_connection
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 
 from .clock import Clock
@@ -47,6 +49,7 @@ class Connections:
         poller: Poller,
         clock: Clock,
         redact: Callable[[str], str],
+        events: EventRecorder,
         wake: Callable[[], None],
         on_secrets: Callable[[], None],
     ) -> None:
@@ -56,6 +59,7 @@ class Connections:
         self._poller = poller
         self._clock = clock
         self._redact = redact
+        self._events = events
         self._wake = wake
         self._on_secrets = on_secrets
         self._dirty: dict[ObjectKey, None] = {}
@@ -171,6 +175,8 @@ class Connections:
             return
         version = await objects.apply_status(self._api, session.key, status, session.resource_version)
         session.status, session.resource_version = status, version
+        transition = transition_of_connection(previous, status["conditions"])
+        self._events.tell(session.key, session.uid, transition)
 
 
 def _verdict(session: Session) -> tuple[ConnectionReason, str]:

@@ -20,6 +20,7 @@ from evs_operator.kube import objects, source
 from evs_operator.kube.access import Access, missing_access
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.cluster import Cluster, ClusterError, load_cluster
+from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.lease import LeaseHolder
 from evs_operator.observe import logs
 from evs_operator.observe.health import HealthServer
@@ -40,6 +41,7 @@ from .writer import StatusWriter
 
 _POLLS_FINISH: Final = 5.0
 _WRITES_FINISH: Final = 5.0
+_EVENTS_FINISH: Final = 1.0
 _SYNC_WAIT: Final = 30.0
 _LOOP_LATE: Final = 90.0
 _POLL_LATE: Final = 600.0
@@ -84,7 +86,10 @@ class Operator:
             self._clock,
             on_call=self._metrics.called,
         )
-        writer = StatusWriter(self._api, self._store, self._metrics, self._clock, redaction)
+        self._events = EventRecorder(
+            self._api, self._clock, lambda result: self._metrics.events.labels(result=result).inc()
+        )
+        writer = StatusWriter(self._api, self._store, self._metrics, self._clock, redaction, self._events)
         self._poller = Poller(
             store=self._store,
             scheduler=self._scheduler,
@@ -104,6 +109,7 @@ class Operator:
             poller=self._poller,
             clock=self._clock,
             redact=redaction,
+            events=self._events,
             wake=self._dispatcher.wake,
             on_secrets=lambda: redaction.hold(self._sessions.literals()),
         )
@@ -169,6 +175,8 @@ class Operator:
         await self._drained(_POLLS_FINISH)
         if any(entry.busy and entry.pending is not None for entry in self._store):
             await self._drained(_WRITES_FINISH)
+        if self._leads():
+            await self._events.flush(_EVENTS_FINISH)
         for task in tasks:
             task.cancel()
         await asyncio.gather(watch, stop, *tasks, return_exceptions=True)
@@ -256,6 +264,7 @@ class Operator:
             group.create_task(self._dispatcher.run(), name="dispatcher")
             group.create_task(self._connections.run(), name="connections")
             group.create_task(self._resync.run(), name="resync")
+            group.create_task(self._events.run(), name="events")
 
     def _on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
         if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):

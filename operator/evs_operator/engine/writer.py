@@ -16,8 +16,10 @@ from evs_operator.api.status import EvsJobStatus, same_status
 from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import Observation
 from evs_operator.core.phase import Phase, phase_of
+from evs_operator.core.transitions import transition_of_job
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 
@@ -32,13 +34,20 @@ class StatusWriter:
     """Decides and writes the status of EvsJobs."""
 
     def __init__(
-        self, api: KubeApi, store: Store, metrics: Metrics, clock: Clock, redact: Callable[[str], str]
+        self,
+        api: KubeApi,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+        redact: Callable[[str], str],
+        events: EventRecorder,
     ) -> None:
         self._api = api
         self._store = store
         self._metrics = metrics
         self._clock = clock
         self._redact = redact
+        self._events = events
 
     async def write(
         self,
@@ -112,6 +121,7 @@ class StatusWriter:
                 await self._read_again(entry)
                 continue
             self._metrics.status_writes.labels(result="written").inc()
+            self._events.tell(_key(entry), entry.uid, transition_of_job(before, status, anew=entry.anew))
             self._tell(entry, status, before, was_finished)
             self._store.wrote(entry, status, version)
             return

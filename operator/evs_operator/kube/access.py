@@ -25,13 +25,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One permission the operator uses; without an optional one it works, with less."""
+    """One permission the operator uses; without an optional one it works, and `without` says what it does not do."""
 
     verb: str
     resource: str
     group: str = GROUP
     subresource: str = ""
     optional: bool = False
+    without: str = ""
 
     def __str__(self) -> str:
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
@@ -44,11 +45,19 @@ RIGHTS: Final = (
     *(Right(verb, PLURALS[EVS_CONNECTION]) for verb in ("get", "list", "watch")),
     Right("patch", PLURALS[EVS_CONNECTION], subresource="status"),
     Right("get", "secrets", group=""),
+    *(
+        Right(verb, "events", group="events.k8s.io", optional=True, without="no Events are written")
+        for verb in ("create", "patch")
+    ),
 )
+_NO_SHARING: Final = "ClusterEvsConnections cannot be used"
 CLUSTER_RIGHTS: Final = (
-    *(Right(verb, PLURALS[CLUSTER_EVS_CONNECTION], optional=True) for verb in ("get", "list", "watch")),
-    Right("patch", PLURALS[CLUSTER_EVS_CONNECTION], subresource="status", optional=True),
-    Right("get", "namespaces", group="", optional=True),
+    *(
+        Right(verb, PLURALS[CLUSTER_EVS_CONNECTION], optional=True, without=_NO_SHARING)
+        for verb in ("get", "list", "watch")
+    ),
+    Right("patch", PLURALS[CLUSTER_EVS_CONNECTION], subresource="status", optional=True, without=_NO_SHARING),
+    Right("get", "namespaces", group="", optional=True, without=_NO_SHARING),
 )
 
 

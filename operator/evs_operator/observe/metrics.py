@@ -37,6 +37,7 @@ JOB_STATES: Final = ("pending", "running", "unobserved", "stalled", "suspended",
 """Of an EvsJob, from the first poll to the end: in progress; not seen now, which passes; a person must act; …"""
 CONNECTION_STATES: Final = ("ready", "unverified", "unreachable", "blocked")
 WRITE_RESULTS: Final = ("written", "conflict", "gone", "forbidden", "unreachable", "error")
+EVENT_RESULTS: Final = ("written", "refused", "dropped")
 POLL_REASONS: Final = (
     Reason.POLL_SUCCEEDED,
     Reason.RATE_LIMITED,
@@ -141,6 +142,7 @@ class Metrics:
             ["outcome", "category"],
             registry=r,
         )
+        self.events = Counter(p + "events_total", "Kubernetes Events by result", ["result"], registry=r)
         self.end_to_status = Histogram(
             p + "end_to_status_seconds",
             "From the endTime of a job to the written status",
@@ -172,6 +174,8 @@ class Metrics:
             self.polls.labels(reason=reason)
         for result in WRITE_RESULTS:
             self.status_writes.labels(result=result)
+        for result in EVENT_RESULTS:
+            self.events.labels(result=result)
         self.jobs_ended.labels(outcome="succeeded", category="")
         for category in CATEGORIES:
             self.jobs_ended.labels(outcome="failed", category=category)
