@@ -24,11 +24,16 @@ demo: venv ## A real API server, the EVS simulator and the operator: watch EvsJo
 .PHONY: test
 test: venv ## All tests, also against a real API server; it and helm are built once (7 to 20 minutes).
 	@$(CONTROLPLANE) build >/dev/null
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -m 'not image' $(ARGS)
 
 .PHONY: test-fast
 test-fast: venv ## The tests that need no API server.
-	$(BIN)/pytest -m 'not controlplane' $(ARGS)
+	$(BIN)/pytest -m 'not controlplane and not image' $(ARGS)
+
+.PHONY: test-image
+test-image: venv ## Build the image and run it: needs root, buildah and mmdebstrap (Debian packages), 2 to 4 minutes.
+	@$(CONTROLPLANE) build >/dev/null
+	$(BIN)/pytest -m image $(ARGS)
 
 .PHONY: lint
 lint: venv ## Style, types, layers.

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,17 +77,22 @@ class OperatorProcess:
 
 
 @contextmanager
-def start_operator(kubeconfig: Path, *flags: str, ready: bool = True, **environment: str) -> Iterator[OperatorProcess]:
-    """Run the operator until the end of the block; its log is checked for tracebacks."""
+def start_operator(
+    kubeconfig: Path, *flags: str, ready: bool = True, command: Sequence[str] = (), **environment: str
+) -> Iterator[OperatorProcess]:
+    """Run the operator until the end of the block; its log is checked for tracebacks.
+
+    `command` replaces `evs-operator run --kubeconfig …` and gets the flags.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="evs-operator-test-") as directory:
         log = Path(directory) / "log"
-        command = [sys.executable, "-m", "evs_operator", "run", "--kubeconfig", str(kubeconfig), "--log-format", "text"]
-        command += ["--http-address", f"127.0.0.1:{port}", *flags]
+        words = [*(command or [sys.executable, "-m", "evs_operator", "run", "--kubeconfig", str(kubeconfig)])]
+        words += ["--log-format", "text", "--http-address", f"127.0.0.1:{port}", *flags]
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, stderr=stderr, env={**os.environ, **environment})
+            process = subprocess.Popen(words, stderr=stderr, env={**os.environ, **environment})
         operator = OperatorProcess(process, log, port)
         try:
             if ready:
