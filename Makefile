@@ -36,9 +36,10 @@ test-image: venv ## Build the image and run it: needs root, buildah and mmdebstr
 	$(BIN)/pytest -m image $(ARGS)
 
 .PHONY: lint
-lint: venv ## Style, types, layers.
+lint: venv ## Style, types, layers, workflows.
 	$(BIN)/ruff check --output-format concise
 	$(BIN)/ruff format --check
+	$(BIN)/zizmor --quiet --offline .github
 	$(BIN)/mypy
 	$(BIN)/mypy -p controlplane
 	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi

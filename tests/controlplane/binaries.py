@@ -40,6 +40,7 @@ MODULES = (
         programs=("helm",),
         stamps={"helm.sh/helm/v4/internal/version.version": f"v{HELM}"},
     ),
+    GoModule("actionlint", "1.7.12", "half a minute", programs=("actionlint",)),
 )
 
 

@@ -60,10 +60,7 @@ class GoModule:
 
     def directory(self) -> Path:
         """Name the directory of the cache that holds the programs of these very sources."""
-        named = os.environ.get("EVS_OPERATOR_CACHE")
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        root = Path(named) if named else caches / "evs-operator"
-        return root.absolute() / f"{self.name}-v{self.version}-{self._digest()[:12]}"
+        return cache_root() / f"{self.name}-v{self.version}-{self._digest()[:12]}"
 
     def is_in(self, directory: Path) -> bool:
         """Whether all programs are there."""
@@ -80,6 +77,13 @@ class GoModule:
     def _digest(self) -> str:
         files = (self.source / "go.mod", self.source / "go.sum", *self.own_files())
         return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def cache_root() -> Path:
+    """Name the directory that keeps what tests and the demo make once; it may not be there yet."""
+    named = os.environ.get("EVS_OPERATOR_CACHE")
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(named) if named else caches / "evs-operator").absolute()
 
 
 def built(module: GoModule, progress: Progress) -> Path:

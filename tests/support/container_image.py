@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controlplane.binaries import cache_directory
+from controlplane.gotools import cache_root
 
 ROOT = Path(__file__).resolve().parents[2]
 _SUITE = "bookworm"
@@ -112,7 +112,7 @@ exec chroot --userspec="$user" "$ROOT" /usr/bin/env -i "$@"
 
 
 def _base_archive() -> Path:
-    archive = cache_directory().parent / f"image-base-{_SUITE}.tar"
+    archive = cache_root() / f"image-base-{_SUITE}.tar"
     if not archive.is_file():
         archive.parent.mkdir(parents=True, exist_ok=True)
         partial = archive.with_suffix(f".{os.getpid()}.tar")
