@@ -21,6 +21,7 @@ def test_actionlint_finds_nothing_in_the_workflows() -> None:
 
 
 def test_every_action_is_pinned_to_a_commit_and_names_its_version() -> None:
-    uses = [line.strip("- ").strip() for path in _WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
+    lines = [line for path in _WORKFLOWS for line in path.read_text(encoding="utf-8").splitlines()]
+    uses = [line.strip("- ") for line in lines if "uses:" in line]
     assert len(uses) > 10
     assert [line for line in uses if not _PINNED.fullmatch(line)] == []

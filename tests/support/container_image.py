@@ -56,8 +56,9 @@ class Buildah:
 
     def __call__(self, *arguments: str) -> str:
         """Run buildah and return what it prints; fail with its own words."""
-        where = ["--storage-driver", "vfs", "--root", str(self._storage / "root"), "--runroot", str(self._storage / "run")]
-        done = subprocess.run(["buildah", *where, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        where = ["--root", str(self._storage / "root"), "--runroot", str(self._storage / "run")]
+        words = ["buildah", "--storage-driver", "vfs", *where, *arguments]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"buildah {' '.join(arguments)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         return done.stdout.strip()
