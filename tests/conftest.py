@@ -1,20 +1,22 @@
-"""Fixtures of the tests against a real API server, and the mark that lets `make test-fast` leave them out.
+"""Fixtures of the tests with a real API server or another Go program, and the mark of those, for `make test-fast`.
 
 One control plane serves the whole session; every test gets a namespace of its own, and no test may count on being
 alone elsewhere.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
-from controlplane import ControlPlane
+from controlplane import ControlPlane, tool
+from support.judges import ArgoCD, Kstatus
 
 _CRDS = Path(__file__).parents[1] / "crds"
+_BUILT_WITH_GO = {"control_plane", "kstatus", "argo"}
 
 
 def pytest_configure() -> None:
@@ -35,22 +37,41 @@ def _end_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "control_plane" in getattr(item, "fixturenames", ()):
+        if _BUILT_WITH_GO & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.controlplane)
 
 
 @pytest.fixture(scope="session")
-def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
-    """Start a control plane without audit log; a test that stops, pauses or audits one starts its own."""
+def progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give what shows the lines of a build that takes minutes, in spite of pytest's capture."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def progress(line: str) -> None:
-        """Show the lines of a build that takes minutes in spite of pytest's capture."""
+    def show(line: str) -> None:
         with capture.global_and_fixture_disabled():
             print(f"\n{line}", flush=True)
 
+    return show
+
+
+@pytest.fixture(scope="session")
+def control_plane(progress: Callable[[str], None]) -> Iterator[ControlPlane]:
+    """Start a control plane without audit log; a test that stops, pauses or audits one starts its own."""
     with ControlPlane.start(progress=progress) as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def kstatus(progress: Callable[[str], None]) -> Iterator[Kstatus]:
+    """Give the library that Flux and Helm 4 wait with."""
+    with Kstatus(tool("kstatus", progress)) as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def argo(progress: Callable[[str], None]) -> Iterator[ArgoCD]:
+    """Give Argo CD's interpreter, with our scripts."""
+    with ArgoCD(tool("argolua", progress)) as program:
+        yield program
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ MODULES = (
         stamps={"helm.sh/helm/v4/internal/version.version": f"v{HELM}"},
     ),
     GoModule("actionlint", "1.7.12", "half a minute", programs=("actionlint",)),
+    GoModule("judges", "1", "half a minute", programs=("kstatus", "argolua")),
 )
 
 

@@ -35,9 +35,9 @@ class BinariesError(RuntimeError):
 class GoModule:
     """A Go module whose programs we run: the tools its go.mod names, and its own main packages.
 
-    `name` is its directory below `GOTOOLS`, `version` is for people and part of the cache's name, `programs` are the
-    files it yields (`renamed` maps a name that Go gives to one of them), `cost` says what the first build takes, and
-    `stamps` are string variables to set, which Go does not know by itself.
+    `name` is its directory below `GOTOOLS` (`place` says where else it lies), `version` is for people and part of the
+    cache's name, `programs` are the files it yields (`renamed` maps a name that Go gives to one of them), `cost` says
+    what the first build takes, and `stamps` are string variables to set, which Go does not know by itself.
     """
 
     name: str
@@ -46,11 +46,12 @@ class GoModule:
     programs: tuple[str, ...]
     renamed: Mapping[str, str] = field(default_factory=dict)
     stamps: Mapping[str, str] = field(default_factory=dict)
+    place: Path | None = None
 
     @property
     def source(self) -> Path:
         """Directory of go.mod."""
-        return GOTOOLS / self.name
+        return self.place or GOTOOLS / self.name
 
     @property
     def title(self) -> str:

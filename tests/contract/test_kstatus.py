@@ -1,0 +1,32 @@
+"""kstatus, the library that Flux and Helm 4 wait with, judges every EvsJob right with nothing configured."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from support.contract import CONTRACT, history
+from support.histories import STEPS, Step
+from support.judges import Kstatus
+from support.states import GoldenState, golden_states
+
+_STATES = list(golden_states())
+
+
+@pytest.mark.parametrize("state", _STATES, ids=lambda state: state.name)
+def test_kstatus_says_of_a_golden_state_what_the_contract_says(kstatus: Kstatus, state: GoldenState) -> None:
+    assert kstatus.judge(state.manifest).status == CONTRACT[state.row].kstatus
+
+
+def test_kstatus_gives_the_message_that_a_person_needs(kstatus: Kstatus) -> None:
+    """Helm and Flux print it where they give up."""
+    failed = next(state for state in _STATES if state.name == "job-failed-batch")
+    ready = next(c for c in failed.manifest["status"]["conditions"] if c["type"] == "Ready")
+    assert kstatus.judge(failed.manifest).message == ready["message"]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_kstatus_is_right_after_every_step_of_any_history(kstatus: Kstatus, steps: list[Step]) -> None:
+    for manifest, row in history(steps):
+        assert kstatus.judge(manifest).status == CONTRACT[row].kstatus, row
