@@ -83,9 +83,5 @@ class Resync:
                 return
         self.verified = started
 
-    async def expected(self) -> int:
-        """Return how many EvsJobs there are now."""
-        return sum([await objects.count_jobs(self._api, namespace) for namespace in self._namespaces])
-
     def _is_behind(self, item: Listed) -> bool:
         return self._store.is_older(item.uid, item.resource_version)

@@ -13,10 +13,10 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_JOB
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.core.durations import Durations
-from evs_operator.kube import objects, source
+from evs_operator.kube import source
 from evs_operator.kube.access import Access, missing_access
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.cluster import Cluster, ClusterError, load_cluster
@@ -42,7 +42,6 @@ from .writer import StatusWriter
 _POLLS_FINISH: Final = 5.0
 _WRITES_FINISH: Final = 5.0
 _EVENTS_FINISH: Final = 1.0
-_SYNC_WAIT: Final = 30.0
 _LOOP_LATE: Final = 90.0
 _POLL_LATE: Final = 600.0
 
@@ -197,15 +196,11 @@ class Operator:
             access = await self._wait_for_access()
             self._restart.clear()
             watch = asyncio.create_task(
-                source.watch(
-                    self._cluster, access.kinds, self._settings.namespaces, self._on_event, self._take_signals
-                ),
+                source.watch(self._cluster, access.kinds, self._settings.namespaces, self._on_event, self._on_listed),
                 name="source",
             )
             restart = asyncio.create_task(self._restart.wait(), name="restart")
             try:
-                if not self._synced.is_set():
-                    await self._sync(access)
                 await asyncio.wait([watch, restart], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for task in (watch, restart):
@@ -233,30 +228,13 @@ class Operator:
             await asyncio.sleep(wait)
             wait = min(wait * 1.5, 10.0)
 
-    async def _sync(self, access: Access) -> None:
-        """Learn what is there before the first poll: connections, and all EvsJobs that the watch lists."""
-        end = self._clock() + _SYNC_WAIT
-        while True:
-            try:
-                for kind in access.kinds:
-                    await self._read_connections(kind)
-                expected = await self._resync.expected()
-                break
-            except KubeError as error:
-                _log.warning("waiting: %s", error.message)
-                await asyncio.sleep(2.0)
-        while self._store.received < expected and self._clock() < end:  # noqa: ASYNC110  # a count of events
-            await asyncio.sleep(0.02)
+    def _on_listed(self) -> None:
+        """Begin to poll once all is listed; later lists came after a gap, so what it hid is looked for."""
+        if self._synced.is_set():
+            self._resync.ask()
+            return
         self._synced.set()
         _log.info("synced: %d EvsJobs", len(self._store))
-
-    async def _read_connections(self, kind: str) -> None:
-        if kind == EVS_JOB:
-            return
-        namespaces = self._settings.namespaces if kind == EVS_CONNECTION else ()
-        for namespace in namespaces or (None,):
-            for body in await objects.list_connections(self._api, kind, namespace):
-                self._connections.on_event(kind, None, body)
 
     async def _work(self) -> None:
         await self._synced.wait()
@@ -270,8 +248,6 @@ class Operator:
         if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
             self._connections.on_event(kind, event_type, body)
             return
-        if event_type is None and self._synced.is_set():
-            self._resync.ask()
         entry, change = self._store.apply(event_type, body)
         if entry is None or change is Change.DELETED:
             return

@@ -104,20 +104,6 @@ async def list_jobs(api: KubeApi, namespace: str | None) -> AsyncIterator[Listed
         params = {"limit": _PAGE, "continue": str(token)}
 
 
-async def count_jobs(api: KubeApi, namespace: str | None) -> int:
-    """Return how many EvsJobs there are, from a page of one."""
-    where = _within(namespace) if namespace else ""
-    page = await api.request(
-        "GET",
-        f"{_GROUP_PATH}{where}/{PLURALS[EVS_JOB]}",
-        params={"limit": "1"},
-        accept=f"{METADATA_LIST},application/json",
-    )
-    items = page.get("items")
-    remaining = _mapping(page.get("metadata")).get("remainingItemCount", 0)
-    return (len(items) if isinstance(items, list) else 0) + (remaining if isinstance(remaining, int) else 0)
-
-
 async def list_connections(api: KubeApi, kind: str, namespace: str | None) -> list[Mapping[str, object]]:
     """Return all connections of one kind, whole."""
     where = _within(namespace) if namespace else ""

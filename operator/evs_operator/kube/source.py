@@ -1,8 +1,10 @@
-"""kopf as the supervised list/watch source of objects, and nothing else.
+"""kopf's watch streams as the source of objects: list, watch, resume, start again after 410, time out, sign in anew.
 
-Every object that is listed, added, changed or deleted is handed to a callback, synchronously. No other part
-of kopf is used: its timers and daemons add finalizers, and one refused PATCH ends them silently (design,
-section 4). The supervisor restarts a source that ends or falls behind.
+Every object that is listed, added, changed or deleted is handed to a callback, synchronously and in the order of the
+stream. kopf's reactor is left out: a task, two queues, three loggers and four wrappers for each event cost more than
+all the rest of a job's life, its timers and daemons add finalizers, and one refused PATCH ends them silently
+(docs/decisions). Its streams are not in kopf's public API, so kopf is pinned and a contract test holds every name used
+here. The supervisor restarts a source that ends or falls behind.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
 
 import kopf
+from kopf._cogs.clients.auth import vault_var
+from kopf._cogs.clients.watching import Bookmark, infinite_watch
+from kopf._cogs.structs.credentials import Vault
 
-from evs_operator.api.names import GROUP, PLURALS, VERSION
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, GROUP, PLURALS, VERSION
 
 from .cluster import Cluster
 
@@ -25,93 +29,68 @@ OnEvent = Callable[[str, str | None, Mapping[str, object]], None]
 _log = logging.getLogger(__name__)
 
 
-class _ForgetfulProgress(kopf.ProgressStorage):
-    """Keeps nothing: we have no handlers whose progress kopf would write into the object."""
-
-    def fetch(self, **_: object) -> None:
-        return None
-
-    def store(self, **_: object) -> None:
-        return None
-
-    def purge(self, **_: object) -> None:
-        return None
-
-    def touch(self, **_: object) -> None:
-        return None
-
-    def clear(self, *, essence: Any) -> Any:  # kopf's own type of an object's essence is a plain dict
-        return essence
-
-
-class _ForgetfulDiffBase(kopf.DiffBaseStorage):
-    """Keeps nothing: we compare generations ourselves."""
-
-    def build(self, **_: object) -> Any:  # kopf's own type of an object's essence is a plain dict
-        return {}
-
-    def fetch(self, **_: object) -> None:
-        return None
-
-    def store(self, **_: object) -> None:
-        return None
-
-
 async def watch(
     cluster: Cluster,
     kinds: Collection[str],
     namespaces: Collection[str],
     on_event: OnEvent,
-    on_started: Callable[[], None],
+    on_listed: Callable[[], None],
 ) -> None:
-    """Watch until cancelled or until a part of kopf ends; `namespaces` empty means all of them.
+    """Watch until cancelled or until a stream ends for good; `namespaces` empty means all of them.
 
-    `on_started` is called once kopf has set its signal handlers, so that the caller can set its own.
+    `on_listed` is called once everything was listed, and whenever a part of it was listed again.
     """
-    tasks = await kopf.spawn_tasks(
-        registry=_registry(cluster, kinds, on_event),
-        settings=_settings(),
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-    )
-    on_started()
+    vault, settings = Vault(), _settings()
+    vault_var.set(vault)  # kopf's requests find it in the context of their task
+    places = [(kind, place) for kind in kinds for place in _places(kind, namespaces)]
+    unlisted = set(places)
+
+    async def follow(kind: str, namespace: str | None) -> None:
+        resource = kopf.Resource(GROUP, VERSION, PLURALS[kind], kind=kind, namespaced=kind != CLUSTER_EVS_CONNECTION)
+        async for event in infinite_watch(
+            settings=settings,
+            resource=resource,
+            namespace=namespace,  # type: ignore[arg-type]  # a NewType of str that kopf keeps to itself
+        ):
+            if event is Bookmark.LISTED:
+                unlisted.discard((kind, namespace))
+                if not unlisted:
+                    on_listed()
+            elif not isinstance(event, Bookmark) and event["type"] != "BOOKMARK":
+                try:
+                    on_event(kind, event["type"], event["object"])
+                except Exception:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
+                    _log.exception("%s: an event was not understood", kind)
+
+    tasks = [asyncio.create_task(_sign_in(cluster, vault), name="sign in")]
+    tasks += [asyncio.create_task(follow(kind, place), name=f"watch {kind}") for kind, place in places]
     try:
-        # Not kopf.run_tasks(): at its end it cancels every task of the loop that is younger than kopf.
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled() and (error := task.exception()):
-                _log.warning("watch ended: %s", error)
+                refused = isinstance(error, kopf.LoginError)  # its own words speak of handlers and libraries
+                _log.warning("watch ended: %s", "the API server refuses our credential" if refused else error)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=5)
+        await vault.close()
 
 
-def _registry(cluster: Cluster, kinds: Collection[str], on_event: OnEvent) -> kopf.OperatorRegistry:
-    registry = kopf.OperatorRegistry()
-
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await cluster.login()
-
-    kopf.on.login(registry=registry)(login)
-    for kind in kinds:
-        kopf.on.event(GROUP, VERSION, PLURALS[kind], registry=registry, id=kind)(_handler(kind, on_event))
-    return registry
+async def _sign_in(cluster: Cluster, vault: Vault) -> None:
+    """Give kopf credentials, and others when the API server refuses them."""
+    while True:
+        await vault.wait_for_emptiness()
+        await vault.populate({"cluster": await cluster.login()})
 
 
-def _handler(kind: str, on_event: OnEvent) -> Callable[..., Any]:
-    async def handle(event: Mapping[str, Any], **_: Any) -> None:
-        on_event(kind, event["type"], event["object"])
-
-    return handle
+def _places(kind: str, namespaces: Collection[str]) -> list[str | None]:
+    return [None] if kind == CLUSTER_EVS_CONNECTION or not namespaces else [*namespaces]
 
 
 def _settings() -> kopf.OperatorSettings:
     """Return the settings that were tried under faults (design, section 4)."""
     settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True
-    settings.posting.enabled = False
-    settings.peering.standalone = True
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
@@ -121,11 +100,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.initial_streaming = False
     settings.networking.request_timeout = 60
     settings.networking.error_backoffs = _Backoffs()
-    settings.queueing.idle_timeout = 0.05
-    settings.queueing.worker_limit = None
-    settings.queueing.exit_timeout = 2.0
-    settings.persistence.progress_storage = _ForgetfulProgress()
-    settings.persistence.diffbase_storage = _ForgetfulDiffBase()
     return settings
 
 
