@@ -56,6 +56,11 @@ class OperatorProcess:
         """All that it logged so far."""
         return self.log_file.read_text(encoding="utf-8")
 
+    @property
+    def port(self) -> int:
+        """Port of its HTTP address."""
+        return self._port
+
     def http(self, path: str) -> tuple[int, str]:
         """GET a path of its HTTP address; status 0 where nobody answers."""
         try:

@@ -5,7 +5,6 @@ Called at each scrape, in the event loop: one pass over the EvsJobs (2 ms for 10
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -70,8 +69,8 @@ class Measure:
             blocked=[(short_name(s.key), str(s.block.reason)) for s in sessions if s.block is not None],
             budgets=[_budget(session, now) for session in sessions],
             oldest_due=max(self.overdue(), 0.0),
-            last_turn=self._wall(self._dispatcher.last_turn) if self._works() else math.nan,
-            store_verified=math.nan if verified is None else self._wall(verified),
+            last_turn=self._wall(self._dispatcher.last_turn) if self._works() else None,
+            store_verified=None if verified is None else self._wall(verified),
             watch_events=self._store.received,
             leads=self._leads(),
         )

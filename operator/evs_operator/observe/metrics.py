@@ -9,7 +9,6 @@ connections in use; every other label has its values here, in a fixed vocabulary
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -93,7 +92,7 @@ class BudgetNow:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is the case at one moment. Times are seconds since 1970, NaN where there is none yet."""
+    """What is the case at one moment. Times are seconds since 1970, None where there is none yet."""
 
     jobs: Mapping[str, int] = field(default_factory=dict)
     needing_action: Mapping[str, int] = field(default_factory=dict)
@@ -102,8 +101,8 @@ class Snapshot:
     """Connection and reason."""
     budgets: Sequence[BudgetNow] = ()
     oldest_due: float = 0.0
-    last_turn: float = math.nan
-    store_verified: float = math.nan
+    last_turn: float | None = None
+    store_verified: float | None = None
     watch_events: int = 0
     leads: bool = False
 
@@ -208,7 +207,7 @@ def _families(now: Snapshot) -> list[Metric]:
         _one("oldest_due_seconds", "How long the EvsJob that waits longest is due", now.oldest_due),
         _one(
             "scheduler_last_turn_timestamp_seconds",
-            "When the scheduler last looked for EvsJobs that are due; NaN before it works",
+            "When the scheduler last looked for EvsJobs that are due",
             now.last_turn,
         ),
         _one(
@@ -223,7 +222,8 @@ def _families(now: Snapshot) -> list[Metric]:
     ]
 
 
-def _one(name: str, said: str, value: float) -> Metric:
+def _one(name: str, said: str, value: float | None) -> Metric:
+    """Make a gauge without labels; without a value it has no series that an alert could take for the year 1970."""
     return GaugeMetricFamily(_PREFIX + name, said, value=value)
 
 

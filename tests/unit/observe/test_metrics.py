@@ -22,6 +22,8 @@ NOW = Snapshot(
     connections={"ready": 1},
     blocked=[("team-a/default", "Unauthorized")],
     budgets=[BudgetNow("team-a/default", 5.0, 10.0, paused=False, calls=7)],
+    last_turn=1_770_110_100.0,
+    store_verified=1_770_110_000.0,
     leads=True,
 )
 
@@ -134,9 +136,12 @@ def test_what_is_counted_is_there_at_zero_before_anything_happened() -> None:
     assert value(metrics, "leader") == 0
 
 
-def test_what_has_not_happened_yet_has_no_time_that_an_alert_could_take_for_1970() -> None:
+def test_what_has_not_happened_yet_has_no_series_that_an_alert_could_take_for_1970() -> None:
     for name in ("scheduler_last_turn_timestamp_seconds", "store_verified_timestamp_seconds"):
-        assert str(value(Metrics(), name)) == "nan"
+        assert value(Metrics(), name) is None
+    worked = Metrics(lambda: NOW)
+    assert value(worked, "scheduler_last_turn_timestamp_seconds") == 1_770_110_100.0
+    assert value(worked, "store_verified_timestamp_seconds") == 1_770_110_000.0
 
 
 def test_a_snapshot_is_taken_at_each_scrape_and_not_before() -> None:

@@ -1,0 +1,24 @@
+"""One world for all tests here: operators with and without faults, watched by a real Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from controlplane import ControlPlane
+from support.operator_process import eventually
+from support.prometheus import Prometheus
+from support.watched_operators import World, watched_world
+
+
+@pytest.fixture(scope="session")
+def world(crds: ControlPlane) -> Iterator[World]:
+    """Give the world after its faults were brought about; that nobody is scraped at first is a fault too."""
+
+    def nobody(prometheus: Prometheus) -> None:
+        eventually(lambda: ("", "EvsOperatorAbsent") in prometheus.firing(), 30)
+
+    with watched_world(crds, nobody) as world:
+        world.break_all()
+        yield world

@@ -1,0 +1,72 @@
+"""The alert rules that users get, and the same rules for a test that cannot wait half an hour.
+
+Shortening changes times and nothing else: every alert has a row here with its `for`, and with the spans and limits of
+its expression, each of which must be in the expression exactly once. So a rule that is added or changed without its
+row fails, and what is tested is the expression that is shipped. `rules.test.yaml` tests the times as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+RULES: Final = Path(__file__).parents[2] / "charts" / "evs-operator" / "files" / "rules.yaml"
+
+_SHORT: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    # recording rules
+    "namespace_job:evs_operator_status_late:ratio_rate30m": (
+        "",
+        {'le="60.0"}[30m]': 'le="5.0"}[60s]', "count[30m]": "count[60s]"},
+    ),
+    "namespace_job:evs_operator_polls_failed:ratio_rate5m": ("", {'"}[5m]': '"}[10s]', "total[5m]": "total[10s]"}),
+    "connection:evs_operator_budget_used:ratio_rate5m": ("", {"[5m]": "[10s]"}),
+    # alerts
+    "EvsOperatorAbsent": ("2s", {}),
+    "EvsOperatorDown": ("10s", {}),
+    "EvsOperatorRestarting": ("", {"[30m]": "[90s]"}),
+    "EvsOperatorNoLeader": ("5s", {}),
+    "EvsOperatorWaiting": ("10s", {}),
+    "EvsOperatorSchedulerStuck": ("1s", {"> 90": "> 8"}),
+    "EvsOperatorPollsOverdue": ("2s", {"> 120": "> 6"}),
+    "EvsOperatorWatchStalled": ("1s", {"> 900": "> 10"}),
+    "EvsOperatorStatusLate": ("2s", {}),
+    "EvsOperatorStatusWritesFailing": ("4s", {"[5m]": "[30s]"}),
+    "EvsOperatorConnectionBlocked": ("2s", {}),
+    "EvsOperatorThrottled": ("2s", {"[30m]": "[8s]"}),
+    "EvsOperatorJobsUnobserved": ("4s", {}),
+    "EvsOperatorJobsNeedAction": ("3s", {}),
+}
+
+
+def shipped() -> dict[str, Any]:
+    """Return the rules as they are in the chart."""
+    return dict(yaml.safe_load(RULES.read_text(encoding="utf-8")))
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Return the alert rules."""
+    return [rule for group in shipped()["groups"] for rule in group["rules"] if "alert" in rule]
+
+
+def shortened() -> dict[str, Any]:
+    """Return the rules with the times of a test."""
+    rules = copy.deepcopy(shipped())
+    rows = dict(_SHORT)
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            name = rule.get("alert") or rule["record"]
+            patience, replaced = rows.pop(name)
+            if ("for" in rule) != bool(patience):
+                raise ValueError(f"{name}: one of the shipped and the shortened rule has `for`")
+            if patience:
+                rule["for"] = patience
+            for old, new in replaced.items():
+                if rule["expr"].count(old) != 1:
+                    raise ValueError(f"{name}: {old!r} is not once in the expression")
+                rule["expr"] = rule["expr"].replace(old, new)
+    if rows:
+        raise ValueError(f"no such rules: {', '.join(rows)}")
+    return rules
