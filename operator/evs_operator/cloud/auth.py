@@ -15,7 +15,7 @@ import httpx
 from . import errors, signing
 from .classify import date_of, error_of
 from .credentials import AccessKey, Credentials, Password, Token
-from .iam import TokenCache
+from .iam import OnToken, TokenCache
 
 Clock = Callable[[], datetime]
 
@@ -84,9 +84,9 @@ class AccessKeyAuth(httpx.Auth):
 class PasswordAuth(httpx.Auth):
     """An IAM user: a token of the project is asked for once, however many calls wait, and renewed in time."""
 
-    def __init__(self, credential: Password, project_id: str, *, clock: Clock) -> None:
+    def __init__(self, credential: Password, project_id: str, *, clock: Clock, on_token: OnToken | None = None) -> None:
         self._clock = clock
-        self._tokens = TokenCache(credential, project_id, clock=clock)
+        self._tokens = TokenCache(credential, project_id, clock=clock, on_token=on_token)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the token along; where it is refused, take a newer one and try once more."""
@@ -112,13 +112,16 @@ class PasswordAuth(httpx.Auth):
         raise RuntimeError("PasswordAuth works with an AsyncClient only")
 
 
-def auth_for(credentials: Credentials, project_id: str, *, clock: Clock) -> httpx.Auth:
-    """Return the authentication for one credential and project; `clock` returns aware times."""
+def auth_for(credentials: Credentials, project_id: str, *, clock: Clock, on_token: OnToken | None = None) -> httpx.Auth:
+    """Return the authentication for one credential and project; `clock` returns aware times.
+
+    `on_token` is told each token that IAM grants before it is used: it is a secret that nobody else knows of.
+    """
     match credentials:
         case AccessKey():
             return AccessKeyAuth(credentials, project_id, clock=clock)
         case Password():
-            return PasswordAuth(credentials, project_id, clock=clock)
+            return PasswordAuth(credentials, project_id, clock=clock, on_token=on_token)
         case Token():
             return TokenAuth(credentials)
 

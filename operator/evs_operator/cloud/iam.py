@@ -24,15 +24,25 @@ _LIFE: Final = timedelta(hours=24)
 _SHORTEST_USE: Final = timedelta(minutes=1)
 _REFUSED_FOR: Final = timedelta(seconds=300)
 
+OnToken = Callable[[str], None]
+
 
 class TokenCache:
     """The token of one user for one project, in memory only. `lock` makes one request serve all that wait."""
 
-    def __init__(self, credential: Password, project_id: str, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        credential: Password,
+        project_id: str,
+        *,
+        clock: Callable[[], datetime],
+        on_token: OnToken | None = None,
+    ) -> None:
         self.lock = asyncio.Lock()
         self._credential = credential
         self._project_id = project_id
         self._clock = clock
+        self._on_token = on_token
         self._token = ""
         self._renew_at: datetime | None = None
         self._refused_until: datetime | None = None
@@ -84,6 +94,8 @@ class TokenCache:
             lasting = isinstance(self._failure, errors.ActionRequired)
             self._refused_until = now + _REFUSED_FOR if lasting else None
             raise self._failure
+        if self._on_token is not None:
+            self._on_token(token)
         life = _life(response, now)
         # A token that lives shorter than the margin is used for half of its life.
         self._renew_at = now + max(life - _RENEW_BEFORE, life / 2, _SHORTEST_USE)

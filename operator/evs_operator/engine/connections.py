@@ -25,6 +25,7 @@ from evs_operator.kube.objects import ObjectKey
 
 from .clock import Clock
 from .poller import Poller
+from .redaction import Redaction
 from .sessions import Session, Sessions
 from .store import Store
 
@@ -48,20 +49,18 @@ class Connections:
         store: Store,
         poller: Poller,
         clock: Clock,
-        redact: Callable[[str], str],
+        redaction: Redaction,
         events: EventRecorder,
         wake: Callable[[], None],
-        on_secrets: Callable[[], None],
     ) -> None:
         self._api = api
         self._sessions = sessions
         self._store = store
         self._poller = poller
         self._clock = clock
-        self._redact = redact
+        self._redaction = redaction
         self._events = events
         self._wake = wake
-        self._on_secrets = on_secrets
         self._dirty: dict[ObjectKey, None] = {}
         self._turn = 0
         sessions.on_change = self._mark
@@ -91,7 +90,7 @@ class Connections:
 
     def _mark(self, session: Session) -> None:
         self._dirty[session.key] = None
-        self._on_secrets()
+        self._redaction.hold(session.literals(), session.key.namespace)
 
     def _used(self) -> set[ObjectKey]:
         return {
@@ -166,7 +165,7 @@ class Connections:
         reason, message = _verdict(session)
         status = connection_status(
             reason,
-            self._redact(message),
+            self._redaction.within(session.key.namespace)(message),
             generation=session.generation,
             previous=previous,
             now=self._clock.wall(),

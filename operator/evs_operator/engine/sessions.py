@@ -11,7 +11,7 @@ import asyncio
 import logging
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -74,6 +74,7 @@ class Session:
     secrets: tuple[Mapping[str, str], ...] | None = None
     credentials: Credentials | None = None
     clients: dict[str, EvsClient] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -81,6 +82,7 @@ class Session:
         """Yield the secret values that this session holds, for redaction."""
         for data in self.secrets or ():
             yield from (value.strip() for key, value in data.items() if key in _SECRET_KEYS)
+        yield from self.tokens.values()
 
 
 class ConnectionTroubleError(Exception):
@@ -249,10 +251,6 @@ class Sessions:
         for client in due:
             await client.aclose()
 
-    def literals(self) -> Iterable[str]:
-        """Return every secret value the process holds now."""
-        return [value for session in self for value in session.literals()]
-
     def _reset(self, session: Session) -> None:
         """Forget what was read and signed in; calls in flight may end before their client is closed."""
         session.secrets, session.credentials, session.block = None, None, None
@@ -260,6 +258,7 @@ class Sessions:
         session.verification_tried = False
         self._retired += [(self._now() + _RETIRED_FOR, client) for client in session.clients.values()]
         session.clients.clear()
+        session.tokens.clear()
 
     async def _read_secrets(self, session: Session, spec: ConnectionSpec) -> None:
         if not self._is_allowed_endpoint(session, spec):
@@ -328,7 +327,12 @@ class Sessions:
         if client is None:
             if session.spec is None or session.credentials is None:
                 raise ConnectionTroubleError(_credentials_trouble(session.key, "the credential is not read yet"))
-            auth = auth_for(session.credentials, project_id, clock=lambda: datetime.now(UTC))
+
+            def granted(token: str) -> None:
+                session.tokens[project_id] = token
+                self.changed(session)
+
+            auth = auth_for(session.credentials, project_id, clock=lambda: datetime.now(UTC), on_token=granted)
             client = EvsClient(session.spec.endpoint, auth, tls=session.tls, allow=self._allow, on_call=self._on_call)
             session.clients[project_id] = client
         return client

@@ -57,6 +57,7 @@ async def run(settings: Settings) -> int:
     except ClusterError as error:
         _log.error("%s", error)
         return 2
+    cluster.on_secret = lambda secret: redaction.hold([secret])
     operator = Operator(settings, cluster, redaction)
     try:
         return await operator.run()
@@ -107,10 +108,9 @@ class Operator:
             store=self._store,
             poller=self._poller,
             clock=self._clock,
-            redact=redaction,
+            redaction=redaction,
             events=self._events,
             wake=self._dispatcher.wake,
-            on_secrets=lambda: redaction.hold(self._sessions.literals()),
         )
         self._resync = Resync(self._api, self._store, self._clock, settings.namespaces, self._restart_watch)
         self._health = HealthServer(

@@ -24,6 +24,7 @@ from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 
 from .clock import Clock
+from .redaction import Redaction
 from .store import Entry, Store
 
 _log = logging.getLogger(__name__)
@@ -39,14 +40,14 @@ class StatusWriter:
         store: Store,
         metrics: Metrics,
         clock: Clock,
-        redact: Callable[[str], str],
+        redaction: Redaction,
         events: EventRecorder,
     ) -> None:
         self._api = api
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._redact = redact
+        self._redaction = redaction
         self._events = events
 
     async def write(
@@ -59,12 +60,13 @@ class StatusWriter:
         """Decide on an observation and write the status where its meaning changed; raises KubeError."""
         moment = None if estimate is None else datetime.fromtimestamp(estimate, UTC)
         target = entry.spec.target() if entry.spec else None
+        redact = self._redaction.within(entry.namespace)
 
         def decided() -> EvsJobStatus | None:
             if entry.spec is None or entry.spec.target() != target:
                 return None
             subject = self.subject_of(entry, project_id)
-            return decide(subject, entry.status, observation, self._clock.wall(), redact=self._redact, estimate=moment)
+            return decide(subject, entry.status, observation, self._clock.wall(), redact=redact, estimate=moment)
 
         await self._apply(entry, decided)
 
@@ -74,7 +76,7 @@ class StatusWriter:
         def decided() -> EvsJobStatus | None:
             if entry.spec is not None:
                 return None
-            message = self._redact(entry.spec_error)
+            message = self._redaction.within(entry.namespace)(entry.spec_error)
             return refuse(entry.generation, entry.status, message, self._clock.wall())
 
         await self._apply(entry, decided)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import kopf
@@ -24,21 +25,30 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """Address, trust and identity for one API server."""
+    """Address, trust and identity for one API server. `on_secret` is told each token or password before its use."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self.server: str = str(configuration.host).rstrip("/")
+        self._told = ""
+        self.on_secret: Callable[[str], None] = lambda secret: None
 
     async def headers(self) -> dict[str, str]:
         """Return the authentication headers, with the token renewed where that was due."""
         token = await self._configuration.get_api_key_with_prefix(_TOKEN)
         if token:
             scheme, _, value = str(token).partition(" ")
+            self._tell(value or scheme)
             return {"Authorization": f"Bearer {value or scheme}"}
         if self._configuration.username:
+            self._tell(str(self._configuration.password))
             return {"Authorization": str(self._configuration.get_basic_auth_token())}
         return {}
+
+    def _tell(self, secret: str) -> None:
+        if secret != self._told:
+            self._told = secret
+            self.on_secret(secret)
 
     def tls(self) -> ssl.SSLContext:
         """Return the trust and the client certificate that the configuration names, and no other."""

@@ -1,98 +1,158 @@
 """Takes secrets out of text: for logs, statuses, events, metrics and errors alike. Pure.
 
-Two nets: what looks like a secret (headers, signatures, tokens, key = value pairs), and every literal secret value
-that the process holds, also URL-encoded and in base64. Ids, times and prose stay as they are.
+Two nets: what looks like a secret (headers, signatures, tokens, key = value pairs), and every secret value that the
+process holds (`literals`). Both are held into the text as it is, into each reading of it (`encodings`) and into what
+its runs of base64 and hexadecimal say. Ids, times and prose stay as they are. Deliberately not done: telling what a
+secret of less than six characters is, and finding one that a server has encrypted or spelt backwards.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
-from urllib.parse import quote, quote_plus
+
+from .encodings import views
+from .literals import Literals, Span
 
 MASK: Final = "***"
-_SHORTEST_LITERAL: Final = 6
+_MASK: Final = MASK.encode()
+_BLOB_DEPTH: Final = 2
+_SHORTEST_BLOB: Final = 24
+_SHORTEST_RANDOM: Final = 80
+_DIGEST_SIZE: Final = 64
 
-_NAMES = (
-    r"(?:x[-_ ]?(?:auth|security|subject)[-_ ]?token|authorization|password|passwd|pwd|(?:secret|access)[-_ ]?key"
-    r"|secret|sk|ak|access|security[-_ ]?token|securitytoken|token|signature|credential)"
+_KEY: Final = rb"(?:[-_ ]?key(?:[-_ ]?data)?)"
+_NAMES: Final[Mapping[bytes, bytes]] = {
+    b"token": b"",
+    b"password": b"",
+    b"passwd": b"",
+    b"adminpass": b"",
+    b"pwd": b"",
+    b"authorization": b"",
+    b"cookie": b"",
+    b"secret": rb"(?:[-_ ]?access)?" + _KEY + b"?",
+    b"access": _KEY + b"?",
+    b"private": _KEY,
+    b"signing": _KEY,
+    b"client-key": rb"-data",
+    b"api": _KEY,
+    b"signature": b"",
+    b"credential": b"",
+    b"sk": rb"(?<![a-z0-9]sk)",
+    b"ak": rb"(?<![a-z0-9]ak)",
+}
+"""How the name of a secret ends, and what may follow before its value."""
+
+# name: "value" with whatever is in the quotes, in JSON within a string, and then name = value without any
+_VALUE: Final = (
+    rb"(?:\\*[\"']?\s*[:=]\s*\\+[\"'](?P<inner>(?!\*\*\*)(?:(?!\\+[\"']).){3,4096})"
+    rb"|[\"']?\s*[:=]\s*\"(?P<double>(?!\*\*\*)(?:[^\"\\]|\\.){3,})"
+    rb"|[\"']?\s*[:=]\s*'(?P<single>(?!\*\*\*)(?:[^'\\]|\\.){3,})"
+    rb"|[\"']?\s*(?:=|:(?!//))\s*[\"']?(?P<bare>(?!\*\*\*)[^\s\"',;&|{}\\]{3,}))"
 )
+# Each begins with letters of its own, which makes the search for it fast; all read lower case.
 _PATTERNS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
-    for pattern, replacement in (
+    (word, re.compile(re.escape(word) + rest, re.DOTALL))
+    for word, rest in (
         # the gateway echoes the canonical request with every signed value: nothing after it is worth keeping
-        (r"(canonical_?request\s*[:=]).*", rf"\1{MASK}"),
-        (r"SDK-HMAC-SHA256\b(?:(?!SDK-HMAC).){0,1024}?Signature=[0-9a-z%+/=]*", MASK),
-        (r"(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", rf"\1 {MASK}"),
-        (r"://[^/\s@\"']+@", f"://{MASK}@"),
-        (r"\b(?:eyJ|MII)[A-Za-z0-9_.+/=%-]{16,}", MASK),
-        # name: "value" with whatever is in the quotes, in JSON within a string, and then name = value without any
-        (rf"(\b{_NAMES}\\*[\"']?\s*[:=]\s*\\+[\"'])(?!\*\*\*)(?:(?!\\+[\"']).){{3,4096}}", rf"\1{MASK}"),
-        (rf"(\b{_NAMES}[\"']?\s*[:=]\s*\")(?!\*\*\*)(?:[^\"\\]|\\.){{3,}}", rf"\1{MASK}"),
-        (rf"(\b{_NAMES}[\"']?\s*[:=]\s*')(?!\*\*\*)(?:[^'\\]|\\.){{3,}}", rf"\1{MASK}"),
-        (rf"(\b{_NAMES}[\"']?\s*(?:=|%3D|:(?!//))\s*[\"']?)(?!\*\*\*)[^\s\"',;&|{{}}\\]{{3,}}", rf"\1{MASK}"),
-        (r"\b[0-9a-f]{64}\b", MASK),
-        (r"(?<![A-Za-z0-9+/_=-])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])[A-Za-z0-9+/_-]{80,}={0,2}", MASK),
+        (b"canonical", rb"_?request\s*[:=](?P<all>.+)"),
+        (b"sdk-hmac-sha256", rb"\b(?P<all>(?:(?!sdk-hmac).){0,1024}?signature=[0-9a-z%+/=]*)"),
+        (b"bearer", rb"\s+(?P<all>[a-z0-9._~+/=-]{6,})"),
+        (b"basic", rb"\s+(?P<all>[a-z0-9._~+/=-]{6,})"),
+        (b"://", rb"(?P<all>[^/\s@\"']+)@"),
+        (b"eyj", rb"(?<![a-z0-9_]eyj)(?P<all>[a-z0-9_.+/=%-]{16,})"),
+        (b"mii", rb"(?<![a-z0-9_]mii)(?P<all>[a-z0-9_.+/=%-]{16,})"),
+        (b"private key-----", rb"(?P<all>.+?)(?:-----|\Z)"),
+        *((word, rest + _VALUE) for word, rest in _NAMES.items()),
     )
 )
-_HINT = re.compile(
-    r"token|authoriz|pass|pwd|secret|access|credential|signature|canonical|hmac|bearer|basic|eyj|mii|://[^/]*@"
-    r"|\b[as]k\b|[0-9a-z+/_-]{64}",
-    re.IGNORECASE,
-)
+_IN_RUN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
+_RUNS: Final = bytes(byte if byte in _IN_RUN else 0x20 for byte in range(256))
+_DIGEST: Final = re.compile(rb"\b[0-9A-Fa-f]{64}\b")
+_RANDOM: Final = re.compile(rb"(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])")
+_HEX: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 class Redactor:
-    """Callable that takes secrets out of text; `literals` are the secret values held now."""
+    """Callable that takes secrets out of text; `literals` are secret values, `more` are sets of them that may grow."""
 
-    def __init__(self, literals: Iterable[str] = ()) -> None:
-        forms = {form for literal in literals if len(literal) >= _SHORTEST_LITERAL for form in _forms(literal)}
-        self._forms: dict[str, list[str]] = {}
-        for form in sorted(forms, key=len, reverse=True):
-            self._forms.setdefault(form[:_SHORTEST_LITERAL], []).append(form)
+    def __init__(self, literals: Iterable[str] = (), *more: Literals) -> None:
+        own = Literals(literals)
+        self._sets = (own, *more) if len(own) else more
 
     def __call__(self, text: str) -> str:
         """Return text without secrets."""
-        if self._forms:
-            text = self._without_literals(text)
-        if _HINT.search(text):
-            for pattern, replacement in _PATTERNS:
-                text = pattern.sub(replacement, text)
-        return text
+        data = text.encode("utf-8", "surrogatepass")
+        spans = [_whole(data, span) for span in self._spans(data, _BLOB_DEPTH)]
+        return _masked(data, spans).decode("utf-8", "surrogatepass") if spans else text
 
-    def _without_literals(self, text: str) -> str:
-        """Mask the longest literal at each place; an index keeps the time from growing with their number."""
-        parts: list[str] = []
-        done = at = 0
-        while at <= len(text) - _SHORTEST_LITERAL:
-            candidates = self._forms.get(text[at : at + _SHORTEST_LITERAL], ())
-            form = next((form for form in candidates if text.startswith(form, at)), None)
-            if form is None:
-                at += 1
-                continue
-            parts += [text[done:at], MASK]
-            done = at = at + len(form)
-        return "".join([*parts, text[done:]])
+    def _spans(self, data: bytes, depth: int) -> Iterator[Span]:
+        """Yield the ranges that must not be shown, in no order."""
+        for view in views(data):
+            for start, end in self._spans_of(view.data, depth):
+                yield view.place(start, end)
+
+    def _spans_of(self, data: bytes, depth: int) -> Iterator[Span]:
+        for literals in self._sets:
+            yield from literals.spans(data)
+        lower = data.lower()
+        for word, pattern in _PATTERNS:
+            if word in lower:
+                yield from (match.span(match.lastgroup or 0) for match in pattern.finditer(lower))
+        for start, run in _runs(data):
+            yield from ((start + first, start + last) for first, last in self._spans_of_run(run, depth))
+
+    def _spans_of_run(self, run: bytes, depth: int) -> Iterator[Span]:
+        """Yield what must not be shown of a long run: digests, what nobody can read, base64 of what is secret."""
+        if len(run) >= _DIGEST_SIZE:
+            yield from (match.span() for match in _DIGEST.finditer(run))
+        is_random = len(run) >= _SHORTEST_RANDOM and _RANDOM.match(run) is not None
+        if is_random or (depth and any(True for said in _said(run) for _ in self._spans(said, depth - 1))):
+            yield 0, len(run)
 
 
-def _forms(literal: str) -> Iterable[str]:
-    """Yield a value as it may come back: as it is, escaped in a URL or in JSON, and in base64 at any offset."""
-    yield literal
-    yield quote(literal, safe="")
-    yield quote_plus(literal)
-    yield literal.replace("/", "\\/")
-    yield repr(literal)[1:-1]
-    yield json.dumps(literal)[1:-1]
-    yield from (line for line in literal.splitlines() if len(line) >= _SHORTEST_LITERAL)
-    raw = literal.encode()
-    for offset in range(3):
-        encoded = base64.b64encode(b"\0" * offset + raw).decode()
-        # the first and the last characters depend on the neighbours
-        inner = encoded[(0, 2, 3)[offset] :].rstrip("=")
-        inner = inner if (offset + len(raw)) % 3 == 0 else inner[:-1]
-        if len(inner) >= _SHORTEST_LITERAL:
-            yield inner
-            yield inner.replace("+", "-").replace("/", "_")
+def _runs(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield place and content of each long run of the characters of base64 and hexadecimal."""
+    at = 0
+    for run in data.translate(_RUNS).split():
+        if len(run) >= _SHORTEST_BLOB:
+            at = data.index(run, at)
+            yield at, run
+            at += len(run)
+
+
+def _said(blob: bytes) -> Iterator[bytes]:
+    """Yield each text that hexadecimal or base64, wherever it begins, holds; a random id is no text."""
+    if _HEX.fullmatch(blob) and (said := bytes.fromhex(blob.decode())).isascii():
+        yield said
+    blob = blob.translate(_URL_SAFE)
+    for start in range(4):
+        # a whole number of groups: what the last few characters say is in no held value's form anyway
+        groups = blob[start : start + (len(blob) - start) // 4 * 4]
+        # the first twelve bytes tell it from nearly all that is no text
+        if binascii.a2b_base64(groups[:16]).isascii() and (said := binascii.a2b_base64(groups)).isascii():
+            yield said
+
+
+def _whole(data: bytes, span: Span) -> Span:
+    """Widen a range to whole characters."""
+    start, end = span
+    while start > 0 and data[start] & 0xC0 == 0x80:
+        start -= 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return start, end
+
+
+def _masked(data: bytes, spans: list[Span]) -> bytes:
+    """Put one mask in the place of each range, and of those that touch."""
+    parts: list[bytes] = []
+    done = 0
+    for start, end in sorted(spans):
+        if start > done or not parts:
+            parts += [data[done:start], _MASK]
+        done = max(done, end)
+    return b"".join([*parts, data[done:]])

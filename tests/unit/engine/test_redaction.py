@@ -1,0 +1,36 @@
+"""Whose secrets are taken out of which texts."""
+
+from __future__ import annotations
+
+from evs_operator.engine.redaction import Redaction
+
+
+def test_a_secret_of_one_namespace_is_taken_out_of_its_statuses_and_of_all_logs() -> None:
+    redaction = Redaction()
+    redaction.hold(["team-a-secret"], "team-a")
+    assert redaction.within("team-a")("it is team-a-secret") == "it is ***"
+    assert redaction("it is team-a-secret") == "it is ***"
+
+
+def test_who_writes_a_secret_in_one_namespace_changes_no_other_ones_results() -> None:
+    redaction = Redaction()
+    redaction.hold(["SUCCESS", "createVolume", "5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e"], "attacker")
+    text = "createVolume SUCCESS 5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e"
+    assert redaction.within("victim")(text) == text
+    assert redaction.within("")(text) == text
+
+
+def test_shared_credentials_are_taken_out_everywhere() -> None:
+    redaction = Redaction()
+    in_team, known_team = redaction.within("new-team"), "team-a"
+    redaction.hold(["a-secret-of-its-own"], known_team)
+    redaction.hold(["the-platform-token"])
+    assert in_team("the-platform-token") == "***"
+    assert redaction.within(known_team)("the-platform-token a-secret-of-its-own") == "*** ***"
+
+
+def test_a_value_that_was_replaced_is_still_taken_out() -> None:
+    redaction = Redaction()
+    redaction.hold(["the-old-password"], "team")
+    redaction.hold(["a-brand-new-one"], "team")
+    assert redaction.within("team")("the-old-password a-brand-new-one") == "*** ***"
