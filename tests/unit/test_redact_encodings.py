@@ -85,6 +85,7 @@ def test_what_is_secret_by_its_name_is_taken_out_of_an_encoded_text_too() -> Non
         "job 0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6 of volume 5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e",
         "2026-02-03T09:15:00.118Z to 2026-02-03 09:16:01",
         "https://evs.eu-de.otc.t-systems.com/v1/0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6/jobs/ff80808292ab11f50193d0c1a5e40b17",
+        "volume 5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e is in the zone eu-de-01",
         "50% of the volumes, R&D, a\\b, \\u, %zz, &nosuch;",
         "EbsCreateVolumeTask-fail:overLimit: VolumeSizeExceedsAvailableQuota",
     ],
@@ -92,6 +93,10 @@ def test_what_is_secret_by_its_name_is_taken_out_of_an_encoded_text_too() -> Non
 def test_ordinary_text_stays_where_many_secrets_are_held(text: str) -> None:
     held = [secrets.token_urlsafe(30) for _ in range(1000)]
     assert Redactor(held)(text) == text
+
+
+def test_a_word_after_a_long_secret_stays() -> None:
+    assert Redactor()("token=0123456789abcdef went wrong") == "token=*** went wrong"
 
 
 @settings(deadline=None)

@@ -37,10 +37,21 @@ _Piece = tuple[int, int, int]
 
 
 class View:
-    """A reading of a text. `data` is its bytes; `place` leads from a range of them to the range in the original."""
+    """A reading of a text. `data` is its bytes; `place` leads from a range of them to the range in the original.
 
-    def __init__(self, data: bytes, base: View | None = None, pieces: Callable[[], list[_Piece]] = list) -> None:
+    `joined`: words that stood apart may have grown together, so what they look like means nothing.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        base: View | None = None,
+        pieces: Callable[[], list[_Piece]] = list,
+        *,
+        joined: bool = False,
+    ) -> None:
         self.data = data
+        self.joined = joined
         self._base = base
         self._cut = pieces
         self._pieces: list[_Piece] = []
@@ -93,7 +104,7 @@ def _without(base: View, gaps: list[tuple[int, int]]) -> View:
     pieces = _kept(gaps)
     ends = [start for start, _ in gaps] + [len(base.data)]
     data = b"".join(base.data[there:end] for (_, there, _), end in zip(pieces, ends, strict=True))
-    return View(data, base, lambda: pieces)
+    return View(data, base, lambda: pieces, joined=True)
 
 
 def _kept(gaps: Iterable[tuple[int, int]]) -> list[_Piece]:

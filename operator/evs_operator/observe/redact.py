@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from .encodings import views
+from .encodings import View, views
 from .literals import Literals, Span
 
 MASK: Final = "***"
@@ -92,33 +92,37 @@ class Redactor:
     def _spans(self, data: bytes, depth: int) -> Iterator[Span]:
         """Yield the ranges that must not be shown, in no order."""
         for view in views(data):
-            for start, end in self._spans_of(view.data, depth):
+            for start, end in self._spans_of(view, depth):
                 yield view.place(start, end)
 
-    def _spans_of(self, data: bytes, depth: int) -> Iterator[Span]:
+    def _spans_of(self, view: View, depth: int) -> Iterator[Span]:
         for literals in self._sets:
-            yield from literals.spans(data)
-        lower = data.lower()
-        for word, pattern in _PATTERNS:
-            if word in lower:
-                yield from (match.span(match.lastgroup or 0) for match in pattern.finditer(lower))
-        for start, run in _runs(data):
-            yield from ((start + first, start + last) for first, last in self._spans_of_run(run, depth))
-
-    def _spans_of_run(self, run: bytes, depth: int) -> Iterator[Span]:
-        """Yield what must not be shown of a long run: digests, what nobody can read, base64 of what is secret."""
-        if len(run) >= _DIGEST_SIZE:
-            yield from (match.span() for match in _DIGEST.finditer(run))
-        is_random = len(run) >= _SHORTEST_RANDOM and _RANDOM.match(run) is not None
-        if is_random or (depth and any(True for said in _said(run) for _ in self._spans(said, depth - 1))):
-            yield 0, len(run)
+            yield from literals.spans(view.data)
+        if not view.joined:
+            yield from _suspicious(view.data)
+        if depth:
+            for at, run in _runs(view.data, _SHORTEST_BLOB):
+                if any(True for said in _said(run) for _ in self._spans(said, depth - 1)):
+                    yield at, at + len(run)
 
 
-def _runs(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield place and content of each long run of the characters of base64 and hexadecimal."""
+def _suspicious(data: bytes) -> Iterator[Span]:
+    """Yield what looks like a secret: by its name, by its form, or because nobody could read it."""
+    lower = data.lower()
+    for word, pattern in _PATTERNS:
+        if word in lower:
+            yield from (match.span(match.lastgroup or 0) for match in pattern.finditer(lower))
+    for at, run in _runs(data, _DIGEST_SIZE):
+        if len(run) >= _SHORTEST_RANDOM and _RANDOM.match(run):
+            yield at, at + len(run)
+        yield from ((at + match.start(), at + match.end()) for match in _DIGEST.finditer(run))
+
+
+def _runs(data: bytes, least: int) -> Iterator[tuple[int, bytes]]:
+    """Yield place and content of each run of the characters of base64 and hexadecimal that is long enough."""
     at = 0
     for run in data.translate(_RUNS).split():
-        if len(run) >= _SHORTEST_BLOB:
+        if len(run) >= least:
             at = data.index(run, at)
             yield at, run
             at += len(run)
