@@ -44,6 +44,10 @@ lint: venv ## Style, types, layers, workflows.
 	$(BIN)/mypy -p controlplane
 	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi
 
+.PHONY: chart
+chart: venv ## Write what the chart and deploy/ take from elsewhere: CRDs, version, table of values, manifests.
+	@PYTHONPATH=tests $(BIN)/python charts/generate.py
+
 .PHONY: venv
 venv: ## The virtual environment .venv from the locked requirements.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -4,6 +4,7 @@ One control plane serves the whole session; every test gets a namespace of its o
 alone elsewhere.
 """
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -13,10 +14,11 @@ from types import FrameType
 import pytest
 
 from controlplane import ControlPlane, tool
+from support.chart import Helm
 from support.judges import ArgoCD, Kstatus
 
 _CRDS = Path(__file__).parents[1] / "crds"
-_BUILT_WITH_GO = {"control_plane", "kstatus", "argo"}
+_BUILT_WITH_GO = {"control_plane", "helm", "kstatus", "argo"}
 
 
 def pytest_configure() -> None:
@@ -51,6 +53,13 @@ def progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
             print(f"\n{line}", flush=True)
 
     return show
+
+
+@pytest.fixture(scope="session")
+def helm(progress: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Give the real helm; EVS_OPERATOR_HELM names another one than ours, for example of version 3."""
+    named = os.environ.get("EVS_OPERATOR_HELM")
+    return Helm(Path(named) if named else tool("helm", progress), tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """`make demo`: a real kube-apiserver, the simulator and the operator, and EvsJobs from created to their end.
 
-Run with `tests/` on the path, for the control plane that the tests use too. `DEMO_KUBECONFIG` uses a cluster
-that is there; `DEMO_KEEP=1` leaves everything running until Ctrl-C.
+Run with `tests/` on the path, for the control plane that the tests use too. The operator runs as the ServiceAccount,
+with the roles and with the flags of `deploy/`. `DEMO_KUBECONFIG` uses a cluster that is there; `DEMO_KEEP=1` leaves
+everything running until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import yaml
 
 from controlplane import ControlPlane
+from support import deployed
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
@@ -89,11 +91,8 @@ def _cluster() -> Iterator[Cluster]:
     say("kube-apiserver and etcd")
     plane = ControlPlane.start()
     try:
-        rules = [
-            rule for doc in _yaml_all("examples/rbac.yaml") if doc["kind"] == "ClusterRole" for rule in doc["rules"]
-        ]
-        plane.kubectl("create", "namespace", "evs-operator")
-        operator = plane.kubeconfig_for("evs-operator", "evs-operator", [], cluster_rules=rules)
+        plane.kubectl("apply", "--server-side", "-k", str(deployed.DEPLOY))
+        operator = plane.kubeconfig_of(deployed.NAMESPACE, deployed.SERVICE_ACCOUNT)
         say(f"  {plane.server}")
         yield Cluster(plane.admin_kubeconfig, operator, [str(plane.binaries.kubectl)])
     finally:
@@ -112,8 +111,9 @@ def _simulator() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _operator(cluster: Cluster, cloud: str, workdir: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "evs_operator", "run", "--kubeconfig", str(cluster.operator)]
-    command += ["--allow-endpoint", cloud, "--http-address", "127.0.0.1:0", "--log-format", "text"]
+    arguments = deployed.local_arguments(deployed.deployment(), "127.0.0.1:0")
+    command = [sys.executable, "-m", "evs_operator", *arguments, "--kubeconfig", str(cluster.operator)]
+    command += ["--allow-endpoint", cloud, "--log-format", "text"]
     with (workdir / "operator.log").open("wb") as log, _process(command, stderr=log):
         yield
 
@@ -130,10 +130,6 @@ def _process(command: list[str], **streams: object) -> Iterator[subprocess.Popen
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _yaml_all(path: str) -> list[dict]:  # type: ignore[type-arg]  # whatever the manifest holds
-    return list(yaml.safe_load_all((ROOT / path).read_text()))
 
 
 def _connections(cloud: str) -> str:

@@ -52,13 +52,19 @@ def grant(
     """Make the ServiceAccount with its roles and return its kubeconfig, once the API server acts by the rules."""
     items = _objects(namespace, name, rules, cluster_rules)
     plane.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-    token = plane.kubectl("create", "token", name, "-n", namespace, "--duration=24h").stdout.strip()
-    path = directory / f"{namespace}.{name}.kubeconfig"
-    write_kubeconfig(path, plane.server, plane.ca_file, token=token, namespace=namespace)
+    path = kubeconfig_of(plane, directory, namespace, name)
     for rule in rules[-1:]:
         _wait_for(plane, path, rule, ["-n", namespace])
     for rule in cluster_rules[-1:]:
         _wait_for(plane, path, rule, ["--all-namespaces"])
+    return path
+
+
+def kubeconfig_of(plane: _Kubectl, directory: Path, namespace: str, name: str) -> Path:
+    """Write the kubeconfig of a ServiceAccount that is there, with a token of 24 h."""
+    token = plane.kubectl("create", "token", name, "-n", namespace, "--duration=24h").stdout.strip()
+    path = directory / f"{namespace}.{name}.kubeconfig"
+    write_kubeconfig(path, plane.server, plane.ca_file, token=token, namespace=namespace)
     return path
 
 

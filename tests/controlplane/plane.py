@@ -118,6 +118,10 @@ class ControlPlane:
         """
         return access.grant(self, self._directory.path, namespace, service_account, rules, cluster_rules)
 
+    def kubeconfig_of(self, namespace: str, service_account: str) -> Path:
+        """Return the kubeconfig (24 h) of a ServiceAccount that somebody else made, for example a chart."""
+        return access.kubeconfig_of(self, self._directory.path, namespace, service_account)
+
     def audit_events(self) -> list[dict[str, Any]]:
         """Return the audited requests so far, in the order of their answers, less a line that is half written."""
         lines = self.audit_log.read_text().split("\n") if self.audit_log.exists() else [""]

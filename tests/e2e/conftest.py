@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from controlplane import ControlPlane
-from support.operator_process import Objects, OperatorProcess, operator_rules, start_operator
+from support.deployed import DEPLOY, NAMESPACE, SERVICE_ACCOUNT
+from support.operator_process import Objects, OperatorProcess, start_operator
 from support.scripted_cloud import ScriptedCloud, scripted_cloud
 
 
 @pytest.fixture(scope="session")
 def operator_kubeconfig(crds: ControlPlane) -> Path:
-    """Give the kubeconfig of a ServiceAccount with the rules of examples/rbac.yaml and no other."""
-    return crds.kubeconfig_for("evs-operator", "evs-operator", [], cluster_rules=operator_rules())
+    """Give the kubeconfig of the ServiceAccount that users install, with its roles and no other."""
+    for name in ("namespace.yaml", "rbac.yaml"):
+        crds.kubectl("apply", "-f", str(DEPLOY / name))
+    return crds.kubeconfig_of(NAMESPACE, SERVICE_ACCOUNT)
 
 
 @pytest.fixture

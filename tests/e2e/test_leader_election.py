@@ -25,7 +25,7 @@ from support.scripted_cloud import ScriptedCloud
 
 @pytest.fixture
 def kubeconfig(crds: ControlPlane, namespace: str) -> Path:
-    """Give an account with the rules of examples/rbac.yaml, its Role in the namespace of the test."""
+    """Give an account with the rules that users grant to two replicas, its Role in the namespace of the test."""
     return crds.kubeconfig_for(namespace, "replica", leader_election_rules(), cluster_rules=operator_rules())
 
 

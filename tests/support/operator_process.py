@@ -17,30 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from controlplane import ControlPlane
 
+from .deployed import ROOT as ROOT
+from .deployed import deployment, local_arguments
+from .deployed import leader_election_rules as leader_election_rules
+from .deployed import operator_rules as operator_rules
 from .scripted_cloud import PROJECT, TOKEN
 
-ROOT = Path(__file__).resolve().parents[2]
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Object = dict[str, Any]
-
-
-def operator_rules() -> list[dict[str, Any]]:
-    """Return the rules of the ClusterRole that users install: the least the operator needs."""
-    return _rules_of("ClusterRole")
-
-
-def leader_election_rules() -> list[dict[str, Any]]:
-    """Return the rules of the Role in the operator's namespace, for `--leader-elect`."""
-    return _rules_of("Role")
-
-
-def _rules_of(kind: str) -> list[dict[str, Any]]:
-    documents = yaml.safe_load_all((ROOT / "examples" / "rbac.yaml").read_text(encoding="utf-8"))
-    return [rule for document in documents if document["kind"] == kind for rule in document["rules"]]
 
 
 class OperatorProcess:
@@ -83,19 +69,27 @@ class OperatorProcess:
 
 @contextmanager
 def start_operator(
-    kubeconfig: Path, *flags: str, ready: bool = True, command: Sequence[str] = (), **environment: str
+    kubeconfig: Path,
+    *flags: str,
+    ready: bool = True,
+    command: Sequence[str] = (),
+    deployed: Object | None = None,
+    **environment: str,
 ) -> Iterator[OperatorProcess]:
     """Run the operator until the end of the block; its log is checked for tracebacks.
 
-    `command` replaces `evs-operator run --kubeconfig …` and gets the flags.
+    It gets the flags of a Deployment, that of `deploy/` where no other is given, and then `flags`. `command` replaces
+    `evs-operator` with its flags and its kubeconfig.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="evs-operator-test-") as directory:
         log = Path(directory) / "log"
-        words = [*(command or [sys.executable, "-m", "evs_operator", "run", "--kubeconfig", str(kubeconfig)])]
-        words += ["--log-format", "text", "--http-address", f"127.0.0.1:{port}", *flags]
+        address = f"127.0.0.1:{port}"
+        arguments = local_arguments(deployed or deployment(), address)
+        words = [*(command or [sys.executable, "-m", "evs_operator", *arguments, "--kubeconfig", str(kubeconfig)])]
+        words += ["--log-format", "text", "--http-address", address, *flags]
         with log.open("wb") as stderr:
             process = subprocess.Popen(words, stderr=stderr, env={**os.environ, **environment})
         operator = OperatorProcess(process, log, port)
