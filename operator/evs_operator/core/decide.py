@@ -25,6 +25,7 @@ from .verdict import STATES, Outcome, State, outcome_of
 
 NOT_FOUND_GRACE: Final = timedelta(seconds=60)
 """A job id never seen may be younger than the answer that named it (evs-api 4)."""
+_ALMOST_A_SECOND: Final = timedelta(microseconds=999_999)
 
 _RESULT_FIELDS: Final = (
     "jobStatus",
@@ -86,10 +87,11 @@ def decide(
     if is_finished(known) and not isinstance(observation, JobSeen):
         return _touch(subject, known, observation)
     if isinstance(observation, JobSeen):
-        return _decide_seen(subject, known, observation.job, now, redact, estimate)
-    if isinstance(observation, Trouble):
-        observation = _refine(observation, known)
-    return _decide_unseen(subject, known, observation, now, redact)
+        status = _decide_seen(subject, known, observation.job, now, redact)
+    else:
+        trouble = None if observation is None else _refine(observation, known)
+        status = _decide_unseen(subject, known, trouble, now, redact)
+    return _with_estimate(status, known, estimate, now)
 
 
 def refuse(generation: int, previous: EvsJobStatus, message: str, now: datetime) -> EvsJobStatus:
@@ -156,7 +158,6 @@ def _decide_seen(
     job: Job,
     now: datetime,
     redact: Callable[[str], str],
-    estimate: datetime | None,
 ) -> EvsJobStatus:
     outcome = outcome_of(job, redact)
     status = _frame(subject, known, now)
@@ -171,7 +172,9 @@ def _decide_seen(
         return status
     state, ready = _in_progress(subject, status, outcome, now)
     _set_conditions(status, known, state, ready, outcome, ("True", _ANSWERED), now)
-    return _with_estimate(status, known, estimate)
+    if "estimatedCompletionTime" in known:
+        status["estimatedCompletionTime"] = known["estimatedCompletionTime"]
+    return status
 
 
 def _decide_unseen(
@@ -311,11 +314,17 @@ def _set_conditions(
     status["conditions"] = conditions
 
 
-def _with_estimate(status: EvsJobStatus, known: EvsJobStatus, estimate: datetime | None) -> EvsJobStatus:
-    """Add the estimate where something else changed; by itself it is no reason to write."""
-    kept = known.get("estimatedCompletionTime")
-    if kept:
-        status["estimatedCompletionTime"] = kept
-    if estimate is not None and not same_status(status, known):
-        status["estimatedCompletionTime"] = api_time(estimate.replace(microsecond=0))
+def _with_estimate(status: EvsJobStatus, known: EvsJobStatus, estimate: datetime | None, now: datetime) -> EvsJobStatus:
+    """Put the estimate right where something else changed; by itself it is no reason to write.
+
+    What is written lies ahead: an estimate that the job has outlived is left out where there is no newer one.
+    """
+    if is_finished(status) or same_status(status, known):
+        return status
+    if estimate is not None:
+        status["estimatedCompletionTime"] = api_time((estimate + _ALMOST_A_SECOND).replace(microsecond=0))
+        return status
+    kept = parse_timestamp(status.get("estimatedCompletionTime"))
+    if kept is not None and kept <= now:
+        del status["estimatedCompletionTime"]
     return status

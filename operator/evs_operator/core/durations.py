@@ -11,6 +11,10 @@ there to the end of the job), because polls tell which of the two a job is in. A
 followed a job of a type reads the histogram of that type over all connections, as worth five jobs, and starts
 its own from it.
 
+A cloud that becomes slower shows in the jobs seen running past their time. One that becomes faster shows only in
+ends, after polls that came too late: so the rank of each end within its law is watched, and while ends come
+sooner than chance explains a histogram forgets half per job, and those of the same connection count little.
+
 State per histogram: 187 floats of 4 bytes, and a `Law` of 1.3 kB while jobs of the kind are followed. The
 number of keys is bounded; the least recently used goes first.
 
@@ -22,9 +26,9 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Hashable
 from itertools import accumulate
 from math import inf
+from typing import TypeVar
 
 from evs_operator.core.schedule_law import BINS, Law, bin_of, part_of
 
@@ -32,14 +36,22 @@ DECAY = 0.99
 BORROWED_JOBS = 5.0
 _ENOUGH_JOBS = 3.0
 _STALE = 10
+_NOTICE = 0.2
+"""Weight of the newest job in the mean rank by which a change of speed is noticed."""
+_SURPRISED = 0.3
+"""Deviation of that mean from one half: three times what chance gives while the law holds."""
+_FORGET = 0.5
+"""Decay per finished job while jobs end sooner than their law can explain."""
 _RESCALE_AT = 1e6
 _NOTHING = Law()
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
 
 
 class Histogram:
     """Durations of one kind of job, the newest job worth 1 and each older one 1 % less."""
 
-    __slots__ = ("_changes", "_ends", "_law", "_stale", "_unit")
+    __slots__ = ("_asked", "_bias", "_changes", "_ends", "_law", "_stale", "_unit")
 
     def __init__(self) -> None:
         self._ends = array("f", bytes(4 * BINS))
@@ -48,6 +60,8 @@ class Histogram:
         # The newest job adds a growing unit instead of shrinking 187 counts per job.
         self._unit = 1.0
         self._law: Law | None = None
+        self._asked: Law | None = None
+        self._bias = 0.0
         self._stale = 0
 
     def watch(self, since: float, until: float) -> None:
@@ -62,7 +76,7 @@ class Histogram:
 
     def add(self, duration: float, since: float) -> None:
         """Count one duration in seconds, watched from the age `since` on."""
-        self._unit /= DECAY
+        self._unit /= DECAY if self._expected(duration) else _FORGET
         k = bin_of(duration)
         self._ends[k] += self._unit
         self._change(min(since, duration), self._unit)
@@ -70,6 +84,17 @@ class Histogram:
         self._law = None
         if self._unit > _RESCALE_AT:
             self._rescale(1.0 / self._unit)
+
+    def rank(self, duration: float) -> float:
+        """Return which share of the durations learned is shorter: even over jobs while the law holds.
+
+        One half before the law was ever asked for.
+        """
+        return 0.5 if self._asked is None else 1.0 - self._asked.survival(duration)
+
+    def _expected(self, duration: float) -> bool:
+        self._bias = _noticed(self._bias, self.rank(duration))
+        return self._bias > -_SURPRISED
 
     def _change(self, age: float, weight: float) -> None:
         k = bin_of(age)
@@ -89,11 +114,17 @@ class Histogram:
             ends = [count * scale for count in self._ends]
             watched = accumulate(count * scale for count in self._changes)
             self._law = Law(ends, [max(jobs, end) for jobs, end in zip(watched, ends, strict=False)])
+            self._asked = self._law
             self._stale = 0
         return self._law
 
     def _scale(self, limit: float) -> float:
         return min(1.0 / self._unit, limit / max(sum(self._ends), 1e-9))
+
+    def doubt(self) -> None:
+        """Make what was learned worth no more than what is borrowed."""
+        self._rescale(self._scale(BORROWED_JOBS))
+        self._law = None
 
     def borrow(self) -> Histogram:
         """Return a new histogram that starts with a few jobs' worth of this one."""
@@ -106,12 +137,13 @@ class Histogram:
 class _Shelf:
     """Histograms by (connection, kind) with those of each kind over all connections below them."""
 
-    __slots__ = ("_kinds", "_limit", "_own")
+    __slots__ = ("_bias", "_kinds", "_limit", "_own")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._own: OrderedDict[Hashable, Histogram] = OrderedDict()
-        self._kinds: OrderedDict[Hashable, Histogram] = OrderedDict()
+        self._own: OrderedDict[tuple[str, str], Histogram] = OrderedDict()
+        self._kinds: OrderedDict[str, Histogram] = OrderedDict()
+        self._bias: OrderedDict[str, float] = OrderedDict()
 
     def touch(self, connection: str, kind: str) -> tuple[Histogram, Histogram]:
         shared = self._kinds.get(kind)
@@ -125,15 +157,25 @@ class _Shelf:
         return own, shared
 
     def add(self, connection: str, kind: str, duration: float, since: float) -> None:
-        for histogram in self.touch(connection, kind):
-            histogram.add(duration, since)
+        own, shared = self.touch(connection, kind)
+        bias = _noticed(self._bias.get(connection, 0.0), own.rank(duration))
+        if bias <= -_SURPRISED:
+            # The cloud has become faster: what was learned of the kinds that have not ended since is doubtful too.
+            for key, histogram in self._own.items():
+                if key[0] == connection:
+                    histogram.doubt()
+            shared.doubt()
+            bias = 0.0
+        self._keep(self._bias, connection, bias)
+        own.add(duration, since)
+        shared.add(duration, since)
 
     def watch(self, connection: str, kind: str, since: float, until: float) -> None:
         for histogram in self.touch(connection, kind):
             histogram.watch(since, until)
 
-    def _keep(self, shelf: OrderedDict[Hashable, Histogram], key: Hashable, histogram: Histogram) -> None:
-        shelf[key] = histogram
+    def _keep(self, shelf: OrderedDict[_Key, _Kept], key: _Key, kept: _Kept) -> None:
+        shelf[key] = kept
         shelf.move_to_end(key)
         if len(shelf) > self._limit:
             shelf.popitem(last=False)
@@ -147,6 +189,10 @@ class _Shelf:
 
     def __len__(self) -> int:
         return len(self._own)
+
+
+def _noticed(bias: float, rank: float) -> float:
+    return bias + _NOTICE * (rank - 0.5 - bias)
 
 
 class Durations:

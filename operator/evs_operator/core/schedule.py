@@ -103,7 +103,9 @@ def teach(durations: Durations, history: PollHistory, previous: float | None, en
         closing = 0.0
     elif history.last_sub_job_end is not None:
         closing = end - history.last_sub_job_end
-    durations.learn(connection, kind, end - began, closing, since)
+    # begin and end are two times of the cloud's clock, so that their difference holds whatever ours says.
+    begin = began if history.begin is None or began == history.init_seen else history.begin
+    durations.learn(connection, kind, end - begin, closing, since)
 
 
 def patience(history: PollHistory, durations: Durations, *, price: float = PRICE) -> float:

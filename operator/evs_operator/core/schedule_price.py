@@ -24,7 +24,8 @@ _CLASSES_PER_E = 8.0
 _FOLLOW = 0.02
 _DEAREST = log(10_000.0)
 _IMPATIENT = 1e-3
-_SHARES = 8
+_FAIR = 16
+"""Every so many turns the job that waits longest is served, whoever is more urgent."""
 
 
 class Price:
@@ -59,14 +60,16 @@ class DueQueue(Generic[Item]):
 
     Among jobs of like patience the order is that of their last poll, whatever the time, so jobs are kept in
     classes 12 % wide, first in, first out, and only the heads of the classes are compared. First polls are a
-    class of their own; they go first but leave every eighth call to the others.
+    class of their own and go first. Every 16th turn is for the polled job that waits longest, so that with `m`
+    jobs waiting longer than itself a job is served within `16 (m + 1)` turns, whatever comes after it.
     """
 
-    __slots__ = ("_classes", "_first", "_turn")
+    __slots__ = ("_classes", "_first", "_pushed", "_turn")
 
     def __init__(self) -> None:
-        self._classes: dict[int, deque[tuple[float, float, Item]]] = {}
+        self._classes: dict[int, deque[tuple[float, float, int, Item]]] = {}
         self._first: deque[Item] = deque()
+        self._pushed = 0
         self._turn = 0
 
     def push_first(self, item: Item) -> None:
@@ -77,21 +80,25 @@ class DueQueue(Generic[Item]):
         """Add a due job that was polled at `last`."""
         patience = max(patience, _IMPATIENT)
         like = round(_CLASSES_PER_E * log(patience))
-        self._classes.setdefault(like, deque()).append((last, patience, item))
+        self._pushed += 1
+        self._classes.setdefault(like, deque()).append((last, patience, self._pushed, item))
 
     def pop(self, now: float) -> Served[Item] | None:
         """Take the job whose poll is worth most at `now`; None from an empty queue."""
         self._turn += 1
-        if self._first and (self._turn % _SHARES or not self._classes):
-            return Served(self._first.popleft(), None)
         if not self._classes:
-            return None
-        overdue, like = max((urgency(now, *line[0][:2]), like) for like, line in self._classes.items())
+            return Served(self._first.popleft(), None) if self._first else None
+        if self._turn % _FAIR == 0:
+            like = min(self._classes, key=lambda like: self._classes[like][0][2])
+        elif self._first:
+            return Served(self._first.popleft(), None)
+        else:
+            like = max(self._classes, key=lambda like: urgency(now, *self._classes[like][0][:2]))
         line = self._classes[like]
-        item = line.popleft()[2]
+        last, patience, _, item = line.popleft()
         if not line:
             del self._classes[like]
-        return Served(item, overdue)
+        return Served(item, urgency(now, last, patience))
 
     def __len__(self) -> int:
         return len(self._first) + sum(map(len, self._classes.values()))

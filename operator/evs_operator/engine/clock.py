@@ -25,3 +25,7 @@ class Clock:
     def wall(self) -> datetime:
         """Return the time that a status shows."""
         return datetime.fromtimestamp(self._wall(), UTC)
+
+    def at(self, moment: datetime) -> float:
+        """Return the time of schedules at a moment of the wall clock, such as one that the cloud tells."""
+        return self() + moment.timestamp() - self._wall()

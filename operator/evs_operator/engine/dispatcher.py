@@ -1,12 +1,15 @@
-"""Hands due EvsJobs to a fixed pool of workers, connection by connection.
+"""Hands due EvsJobs to workers, budget by budget.
 
-Each connection has a lane: its share of the workers is bounded, so that a hung endpoint takes workers from no
-one else, and its budget says when the next call may go. EvsJobs that need no call wait for no budget.
+EvsJobs that need a call wait in a lane until their budget gives one away: one lane for all connections that ask the
+same endpoint with the same credential, so that no connection is served before another. EvsJobs that need no call
+wait for no budget. Each lane has one worker of its own, and a share of the others that shrinks while few are free:
+however many endpoints hang, there is always a worker for the next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -17,7 +20,9 @@ from .scheduler import Scheduler
 from .store import Entry
 
 WORKERS: Final = 256
-LANE_WORKERS: Final = 32
+"""Workers that the lanes share, beside the one of each lane."""
+_SHARE: Final = 4
+"""A lane takes no more than this part (1/4) of the workers that are free."""
 _IDLE = 60.0
 
 
@@ -26,36 +31,55 @@ Patience = Callable[[Entry, float], float]
 
 
 class CallBudget(Protocol):
-    """Says when the next call to one endpoint with one credential may go."""
+    """Says when the next call to one endpoint with one credential may go (`cloud.budget`)."""
+
+    paused_until: float
+    in_flight: int
 
     def take(self, now: float) -> float:
         """Return 0.0 and count the call, or the seconds until one may go."""
 
+    def unused(self) -> None:
+        """Take back a call that was counted and not made."""
+
+
+Route = tuple[object, CallBudget | None]
+"""The key of a lane and its budget; without a budget one EvsJob at a time makes the connection ready."""
+Work = Callable[[Entry, CallBudget | None], Awaitable[None]]
+"""Process an EvsJob, with one call of that budget where there is one."""
+
 
 class Lane:
-    """EvsJobs of one connection that wait for a call.
+    """EvsJobs that wait for a call of one budget.
 
     Namespaces take turns; within a namespace the call goes where it is worth most (`core.schedule_price`).
+    An EvsJob that is pushed again, here or into another lane, has left its old place.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, budget: CallBudget | None, patience: Patience, now: float) -> None:
+        self.budget = budget
+        self.in_flight = 0
+        self.served_at = now
         self._patience = patience
         self._price = Price()
-        self._turns: OrderedDict[str, DueQueue[Entry]] = OrderedDict()
-        self._since: OrderedDict[str, float] = OrderedDict()
-        self.in_flight = 0
+        self._turns: OrderedDict[str, DueQueue[tuple[Entry, int]]] = OrderedDict()
+        self._since: OrderedDict[int, tuple[Entry, float]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._turns)
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: Entry, ticket: int) -> None:
         """Add an EvsJob that is due."""
+        entry.ticket = ticket
         queue = self._turns.setdefault(entry.namespace, DueQueue())
-        self._since[entry.uid] = entry.due
-        if entry.last_poll is None:
-            queue.push_first(entry)
+        self._since[ticket] = (entry, entry.due)
+        last = entry.last_poll
+        if last is None and entry.history is not None:
+            last = entry.history.last_poll
+        if last is None or entry.request_open:
+            queue.push_first((entry, ticket))
         else:
-            queue.push(entry, entry.last_poll, self._patience(entry, self._price.value))
+            queue.push((entry, ticket), last, self._patience(entry, self._price.value))
 
     def pop(self, now: float) -> Entry | None:
         """Take the next one; None where nobody waits."""
@@ -64,30 +88,54 @@ class Lane:
             served = queue.pop(now)
             if served is None:
                 continue
+            entry, ticket = served.item
+            waits = entry.ticket == ticket and not entry.deleted
+            self._since.pop(ticket, None)
             if len(queue):
                 self._turns[namespace] = queue
+                if not waits:
+                    self._turns.move_to_end(namespace, last=False)
+            if not waits:
+                continue
+            entry.ticket = 0
             if served.urgency is not None:
                 self._price.served(served.urgency)
-            self._since.pop(served.item.uid, None)
-            return served.item
+            self.served_at = now
+            return entry
         return None
 
     def oldest_due(self) -> float | None:
         """Return the due time of the EvsJob that came into the lane first, None where nobody waits."""
-        return next(iter(self._since.values()), None)
+        while self._since:
+            ticket, (entry, due) = next(iter(self._since.items()))
+            if entry.ticket == ticket and not entry.deleted:
+                return due
+            del self._since[ticket]
+        return None
+
+    def most_in_flight(self) -> int:
+        """Return how many calls may be under way in this lane however many workers are free."""
+        return 1 if self.budget is None else self.budget.in_flight
+
+    def unserved(self, now: float) -> float:
+        """Return for how many seconds an EvsJob has waited while a call could have gone."""
+        if self.oldest_due() is None:
+            return 0.0
+        paused = self.budget.paused_until if self.budget else 0.0
+        return max(now - max(self.served_at, paused), 0.0)
 
 
 class Dispatcher:
     """Moves due entries into lanes and from there to workers.
 
-    `lane_of` names the lane and the budget of an entry, or None where it needs no call now.
+    `route_of` names the lane of an entry, or None where it needs no call now.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        work: Callable[[Entry], Awaitable[None]],
-        lane_of: Callable[[Entry], tuple[object, CallBudget] | None],
+        work: Work,
+        route_of: Callable[[Entry], Route | None],
         patience: Patience,
         now: Callable[[], float],
         *,
@@ -95,15 +143,19 @@ class Dispatcher:
     ) -> None:
         self._scheduler = scheduler
         self._work = work
-        self._lane_of = lane_of
+        self._route_of = route_of
         self._patience = patience
         self._now = now
-        self._lanes: dict[object, tuple[Lane, CallBudget]] = {}
-        self._free: deque[Entry] = deque()
-        self._queue: asyncio.Queue[tuple[Entry, Lane | None]] = asyncio.Queue()
+        self._lanes: dict[object, Lane] = {}
+        self._free: deque[tuple[Entry, int]] = deque()
+        self._tickets = itertools.count(1)
+        self._queue: asyncio.Queue[tuple[Entry, Lane | None, bool]] = asyncio.Queue()
         self._wake = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
         self._workers = workers
+        self._started = 0
         self._busy = 0
+        self._shared_busy = 0
         self.stopping = False
         self.last_turn = now()
 
@@ -114,9 +166,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatch until cancelled."""
         loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as group:
-            for number in range(self._workers):
-                group.create_task(self._worker(), name=f"worker-{number}")
+        async with asyncio.TaskGroup() as self._group:
             while True:
                 self._wake.clear()
                 # Not asyncio.wait_for(): before Python 3.12 it may lose a cancellation that comes with the wake-up.
@@ -132,13 +182,14 @@ class Dispatcher:
             return _IDLE
         for entry in self._scheduler.pop_due(now):
             if not entry.busy:
-                entry.busy = True
-                self._enqueue(entry)
-        while self._free and self._busy < self._workers:
-            self._hand_over(self._free.popleft(), None)
+                self._enqueue(entry, now)
+        while self._free and self._shared_busy < self._workers:
+            entry, ticket = self._free.popleft()
+            if entry.ticket == ticket:
+                self._hand_over(entry, None)
         wait = _IDLE
-        for key, (lane, budget) in list(self._lanes.items()):
-            wait = min(wait, self._drain(lane, budget, now))
+        for key, lane in list(self._lanes.items()):
+            wait = min(wait, self._drain(lane, now))
             if not lane and not lane.in_flight:
                 del self._lanes[key]
         due = self._scheduler.next_due()
@@ -146,50 +197,79 @@ class Dispatcher:
 
     def oldest_due(self) -> float | None:
         """Return the due time of the EvsJob that waits longest, None where none waits."""
-        dues = [due for lane, _ in self._lanes.values() if (due := lane.oldest_due()) is not None]
+        dues = [due for lane in self._lanes.values() if (due := lane.oldest_due()) is not None]
         if self._free:
-            dues.append(self._free[0].due)
+            dues.append(self._free[0][0].due)
         return min(dues, default=None)
+
+    def unserved(self) -> float:
+        """Return for how many seconds some EvsJob waits for a worker that it should have had."""
+        now = self._now()
+        waits = [lane.unserved(now) for lane in self._lanes.values()]
+        if self._free:
+            waits.append(max(now - self._free[0][0].due, 0.0))
+        return max(waits, default=0.0)
 
     @property
     def in_flight(self) -> int:
         """Number of EvsJobs that workers have in hand."""
         return self._busy
 
-    def _enqueue(self, entry: Entry) -> None:
-        where = self._lane_of(entry)
-        if where is None:
-            self._free.append(entry)
+    def _enqueue(self, entry: Entry, now: float) -> None:
+        route = self._route_of(entry)
+        ticket = next(self._tickets)
+        if route is None:
+            entry.ticket = ticket
+            self._free.append((entry, ticket))
             return
-        key, budget = where
-        lane = self._lanes[key][0] if key in self._lanes else Lane(self._patience)
-        self._lanes[key] = (lane, budget)
-        lane.push(entry)
+        key, budget = route
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(budget, self._patience, now)
+        elif not lane:
+            lane.served_at = now
+        lane.push(entry, ticket)
 
-    def _drain(self, lane: Lane, budget: CallBudget, now: float) -> float:
-        while lane and lane.in_flight < LANE_WORKERS and self._busy < self._workers:
-            wait = budget.take(now)
+    def _drain(self, lane: Lane, now: float) -> float:
+        while lane and self._has_room(lane):
+            wait = lane.budget.take(now) if lane.budget else 0.0
             if wait > 0:
                 return wait
             entry = lane.pop(now)
             if entry is None:
+                if lane.budget:
+                    lane.budget.unused()
                 break
-            lane.in_flight += 1
             self._hand_over(entry, lane)
         return _IDLE
 
+    def _has_room(self, lane: Lane) -> bool:
+        if lane.in_flight == 0:
+            return True
+        free = self._workers - self._shared_busy
+        return lane.in_flight < min(lane.most_in_flight(), free // _SHARE)
+
     def _hand_over(self, entry: Entry, lane: Lane | None) -> None:
+        shared = lane is None or lane.in_flight > 0
+        if lane is not None:
+            lane.in_flight += 1
+        entry.busy, entry.ticket = True, 0
         self._busy += 1
-        self._queue.put_nowait((entry, lane))
+        self._shared_busy += shared
+        self._queue.put_nowait((entry, lane, shared))
+        if self._busy > self._started and self._group is not None:
+            self._started += 1
+            self._group.create_task(self._worker(), name=f"worker-{self._started}")
 
     async def _worker(self) -> None:
         while True:
-            entry, lane = await self._queue.get()
+            entry, lane, shared = await self._queue.get()
             try:
-                await self._work(entry)
+                await self._work(entry, lane.budget if lane else None)
             finally:
                 entry.busy = False
                 self._busy -= 1
+                self._shared_busy -= shared
                 if lane is not None:
                     lane.in_flight -= 1
                 self._wake.set()

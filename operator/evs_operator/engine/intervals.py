@@ -7,7 +7,6 @@ person must act, at a deadline, at the end of the time to live.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 from zlib import crc32
 
@@ -17,11 +16,13 @@ from evs_operator.cloud.job import Outcome as Word
 from evs_operator.core.decide import NOT_FOUND_GRACE
 from evs_operator.core.schedule import PollHistory
 
+from .clock import Clock
 from .store import Entry
 
 _PASSING: Final = (2.0, 60.0)
 _ACTION: Final = (60.0, 300.0)
 """First and longest wait in seconds after a failed poll that heals by itself, and where a person must act."""
+_ASKED_EVERY: Final = 60.0
 
 
 def after_failure(entry: Entry, *, passing: bool) -> float:
@@ -33,36 +34,37 @@ def after_failure(entry: Entry, *, passing: bool) -> float:
     return wait * _jitter(entry)
 
 
-def within_grace(start: datetime, now: float, wait: float) -> float | None:
+def within_grace(start: float, now: float, wait: float) -> float | None:
     """Shorten the wait of a job not found so that it is asked for when its grace is over; None after that."""
-    over = start.timestamp() + NOT_FOUND_GRACE.total_seconds() + 0.5
+    over = start + NOT_FOUND_GRACE.total_seconds() + 0.5
     return min(wait, over - now) if over > now else None
 
 
-def delete_at(entry: Entry) -> float | None:
+def delete_at(entry: Entry, clock: Clock) -> float | None:
     """Return when `ttlSecondsAfterFinished` is over, None where the EvsJob is kept."""
     if not entry.finished or entry.spec is None or entry.spec.ttl_seconds_after_finished is None:
         return None
     completed = parse_timestamp(entry.completion)
-    return None if completed is None else completed.timestamp() + entry.spec.ttl_seconds_after_finished
+    return None if completed is None else clock.at(completed) + entry.spec.ttl_seconds_after_finished
 
 
-def told(entry: Entry, connection: str, job: Job, now: float) -> PollHistory:
+def told(entry: Entry, connection: str, job: Job, clock: Clock) -> PollHistory:
     """Return what the polls of this job have told by now."""
     spec = entry.spec
     before = entry.history
+    now = clock()
     init = job.status.upper() == "INIT"
     subs = tuple(job.descendants())
-    ends = [sub.end_time.timestamp() for sub in subs if sub.end_time is not None]
+    ends = [sub.end_time for sub in subs if sub.end_time is not None]
     history = PollHistory(
         connection=connection,
         job_type=job.job_type,
-        first_seen=entry.first_seen,
-        begin=job.begin_time.timestamp() if job.begin_time else None,
+        first_seen=before.first_seen if before else entry.first_seen,
+        begin=clock.at(job.begin_time) if job.begin_time else None,
         last_poll=now,
         init_seen=now if init else before.init_seen if before else None,
         sub_jobs_open=sum(1 for sub in subs if sub.outcome is Word.IN_PROGRESS),
-        last_sub_job_end=max(ends, default=None),
+        last_sub_job_end=clock.at(max(ends)) if ends else None,
         jitter_key=entry.uid,
     )
     if spec is None:
@@ -71,6 +73,30 @@ def told(entry: Entry, connection: str, job: Job, now: float) -> PollHistory:
         history,
         min_interval=float(spec.polling.min_interval),
         max_interval=float(spec.polling.max_interval),
+    )
+
+
+def recalled(entry: Entry, connection: str, clock: Clock) -> PollHistory | None:
+    """Return what an earlier process has written of a job that it followed; None where it says nothing.
+
+    When it asked last nobody knows: it is taken to have asked every minute, and never before its last write.
+    """
+    status, spec = entry.status, entry.spec
+    if spec is None or "jobStatus" not in status or status.get("jobId") != spec.job_id or entry.anew or entry.finished:
+        return None
+    began, seen = parse_timestamp(status.get("beginTime")), parse_timestamp(status.get("observationStartTime"))
+    first_seen = min(clock.at(seen), entry.first_seen) if seen else entry.first_seen
+    written = [parse_timestamp(condition["lastTransitionTime"]) for condition in status.get("conditions", [])]
+    last = max([first_seen, entry.first_seen - _ASKED_EVERY, *(clock.at(moment) for moment in written if moment)])
+    return PollHistory(
+        connection=connection,
+        job_type=status.get("jobType", ""),
+        first_seen=first_seen,
+        begin=clock.at(began) if began else None,
+        last_poll=min(last, entry.first_seen),
+        min_interval=float(spec.polling.min_interval),
+        max_interval=float(spec.polling.max_interval),
+        jitter_key=entry.uid,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from evs_operator.api.conditions import condition_of, parse_timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
+from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.job import Outcome as Word
 from evs_operator.core.decide import Subject, deadline_of
@@ -23,7 +24,7 @@ from evs_operator.observe.metrics import Metrics
 
 from . import intervals
 from .clock import Clock
-from .dispatcher import CallBudget
+from .dispatcher import CallBudget, Route
 from .scheduler import Scheduler
 from .sessions import ConnectionTroubleError, Session, Sessions, short_name
 from .store import Entry, Store, shrink
@@ -61,7 +62,7 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
 
-    def lane_of(self, entry: Entry) -> tuple[object, CallBudget] | None:
+    def route_of(self, entry: Entry) -> Route | None:
         """Return lane and budget of the call that an entry needs; None where it needs none."""
         if entry.spec is None or not self._needs_call(entry):
             return None
@@ -70,7 +71,11 @@ class Poller:
             return None
         if session.block and self._clock() < session.block.retry_at:
             return None
-        return session.key, session.budget
+        if entry.history is None:
+            entry.history = intervals.recalled(entry, session.uid, self._clock)
+        if session.credentials is None and session.block is None:
+            return session.key, None  # whose budget it is the Secret tells
+        return session.budget, session.budget
 
     def patience_of(self, entry: Entry, price: float) -> float:
         """Return the seconds that an EvsJob can wait for its next call at that price."""
@@ -78,11 +83,14 @@ class Poller:
             return _UNKNOWN_PATIENCE
         return patience(entry.history, self._durations, price=price)
 
-    async def work(self, entry: Entry) -> None:
-        """Process an entry that is due; what goes wrong at the API server is tried again later."""
-        version = entry.version
+    async def work(self, entry: Entry, call: CallBudget | None) -> None:
+        """Process an entry that is due; what goes wrong at the API server is tried again later.
+
+        `call` is the budget that one call was taken from, None where none was.
+        """
+        version, last_poll = entry.version, entry.last_poll
         try:
-            await self._process(entry)
+            await self._process(entry, call)
             entry.write_failures = 0
         except KubeError as error:
             entry.write_failures += 1
@@ -92,6 +100,9 @@ class Poller:
         except Exception:  # noqa: BLE001  # a fault of ours in one EvsJob must not end the worker of all
             _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name)
             self._scheduler.schedule(entry, self._clock() + 60.0)
+        finally:
+            if call is not None and entry.last_poll == last_poll:
+                call.unused()
         if entry.version != version and not entry.deleted:
             self._scheduler.schedule(entry, self._clock())
 
@@ -99,7 +110,7 @@ class Poller:
         """Schedule an entry that is new or changed; nothing is polled that has ended and is not asked for."""
         now = self._clock()
         if entry.finished and not entry.request_open and self._is_settled(entry):
-            due = intervals.delete_at(entry)
+            due = intervals.delete_at(entry, self._clock)
             shrink(entry)
             if due is None:
                 self._scheduler.cancel(entry)
@@ -120,10 +131,10 @@ class Poller:
             return entry.request_open
         return entry.poll_at <= self._clock()
 
-    async def _process(self, entry: Entry) -> None:
+    async def _process(self, entry: Entry, call: CallBudget | None) -> None:
         if entry.deleted:
             return
-        due = intervals.delete_at(entry)
+        due = intervals.delete_at(entry, self._clock)
         if due is not None and due <= self._clock() and not entry.request_open:
             await self._writer.delete(entry)
             return
@@ -133,7 +144,10 @@ class Poller:
         observation = entry.pending
         target, project_id, session = entry.spec.target(), None, None
         if self._needs_call(entry):
-            session, project_id, observation = await self._observe(entry)
+            session, project_id, observation = await self._observe(entry, call)
+            if observation is None:
+                self._scheduler.schedule(entry, self._clock())
+                return
             if session is None and not entry.status.get("jobId") and self._clock() < entry.first_seen + _SETTLING:
                 self._scheduler.schedule(entry, self._clock() + _SETTLING_STEP)
                 return
@@ -154,8 +168,13 @@ class Poller:
             fields = {"job": entry.spec.job_id, "connection": entry.connection, "reason": str(reason)}
             _log.debug("EvsJob %s/%s polled: %s", entry.namespace, entry.name, said, extra=fields)
 
-    async def _observe(self, entry: Entry) -> tuple[Session | None, str | None, Observation]:
-        """Ask the cloud; a connection that cannot be used is an observation too."""
+    async def _observe(
+        self, entry: Entry, call: CallBudget | None
+    ) -> tuple[Session | None, str | None, Observation | None]:
+        """Ask the cloud; a connection that cannot be used is an observation too.
+
+        Without an observation no call could go: it has to be taken from another budget, or was taken before a 429.
+        """
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         entry.connection = short_name(self._sessions.key_of(entry.namespace, entry.spec))
@@ -165,6 +184,8 @@ class Poller:
             except ConnectionTroubleError as trouble:
                 entry.failures += 1
                 return None, None, trouble.trouble
+            if call is not session.budget or self._clock() < session.budget.paused_until:
+                return session, project_id, None
             observation = await self._poll(entry, session, project_id, client)
             if not isinstance(observation, Trouble):
                 break
@@ -177,32 +198,37 @@ class Poller:
     async def _poll(self, entry: Entry, session: Session, project_id: str, client: EvsClient) -> Observation:
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
-        started = self._clock()
+        started, budget = self._clock(), session.budget
         entry.last_poll = started
         self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
         try:
             job = await client.get_job(project_id, entry.spec.job_id)
         except errors.CloudError as error:
-            return await self._failed(entry, session, project_id, error)
+            return await self._failed(session, budget, error, started)
         entry.failures = 0
-        session.budget.succeeded(self._clock())
+        budget.answered(self._clock(), started)
         self._accepted(session)
         previous = entry.history
-        entry.history = intervals.told(entry, session.uid, job, self._clock())
+        entry.history = intervals.told(entry, session.uid, job, self._clock)
         if not entry.finished:
             end = None if job.outcome is Word.IN_PROGRESS else job.end_time or self._clock.wall()
             last = previous.last_poll if previous else None
-            teach(self._durations, entry.history, last, end.timestamp() if end else None)
+            teach(self._durations, entry.history, last, self._clock.at(end) if end else None)
         return JobSeen(job)
 
-    async def _failed(self, entry: Entry, session: Session, project_id: str, error: errors.CloudError) -> Observation:
+    async def _failed(self, session: Session, budget: Budget, error: errors.CloudError, started: float) -> Observation:
         """Take the consequences of a failed call for its connection, and say what it means for the job."""
         trouble = trouble_of(error)
         now = self._clock()
         if isinstance(error, errors.RateLimited):
             self._metrics.throttled.inc()
-            session.budget.throttled(now, error.retry_after)
-        elif isinstance(error, errors.Unauthorized):
+            budget.throttled(now, error.retry_after, started)
+            return trouble
+        if isinstance(error, errors.Unreachable | errors.PollTimeout):
+            budget.unanswered(started)
+        else:
+            budget.answered(now, started)
+        if isinstance(error, errors.Unauthorized):
             wait = error.retry_after if isinstance(error, errors.AccessKeyLocked) else _REFUSED_WAIT
             self._sessions.refused(session, trouble, wait)
             await self._sessions.refresh(session)
@@ -233,12 +259,12 @@ class Poller:
                 self._scheduler.schedule(entry, now)
 
     def _estimate_for(self, entry: Entry, observation: Observation | None) -> float | None:
-        if not isinstance(observation, JobSeen) or entry.history is None:
+        """Return the estimated end of a job that works, in seconds of the wall clock."""
+        if not isinstance(observation, JobSeen) or entry.history is None or observation.job.status.upper() == "INIT":
             return None
-        now = self._clock()
-        age = now - work_began(entry.history)
+        age = self._clock() - work_began(entry.history)
         left = self._durations.estimate(entry.history.connection, entry.history.job_type, age)
-        return None if left is None else now + left
+        return None if left is None else self._clock.wall().timestamp() + left
 
     def _schedule_next(self, entry: Entry, observation: Observation | None, session: Session | None) -> None:
         now = self._clock()
@@ -252,33 +278,36 @@ class Poller:
             return
         if observation is not None:
             entry.poll_at = now + self._wait(entry, observation, session, now)
-        subject = self.subject_of(entry)
-        deadline = deadline_of(subject, entry.status)
+        deadline = self._deadline_of(entry)
         due = entry.poll_at
         ready = condition_of(entry.status.get("conditions", []), "Ready")
         passed = ready is not None and ready["reason"] == Reason.DEADLINE_EXCEEDED
-        if deadline is not None and not passed and now < deadline.timestamp() + 1.0:
-            due = min(due, deadline.timestamp() + 0.05)
+        if deadline is not None and not passed and now < deadline + 1.0:
+            due = min(due, deadline + 0.05)
         self._scheduler.schedule(entry, max(due, now))
 
     def _wait(self, entry: Entry, observation: Observation, session: Session | None, now: float) -> float:
         if isinstance(observation, JobSeen):
             if entry.history is None or entry.spec is None:
                 return intervals.after_failure(entry, passing=True)
-            deadline = deadline_of(self.subject_of(entry), entry.status)
-            if deadline is not None and deadline.timestamp() <= now:
+            deadline = self._deadline_of(entry)
+            if deadline is not None and deadline <= now:
                 return float(entry.spec.polling.max_interval)
             return next_poll(entry.history, self._durations, now)
         if observation.reason is Reason.RATE_LIMITED and session is not None:
             return max(session.budget.paused_until - now, 0.1)
         start = parse_timestamp(entry.status.get("observationStartTime"))
         if observation.reason is Reason.JOB_NOT_FOUND and "jobStatus" not in entry.status and start:
-            wait = intervals.within_grace(start, now, intervals.after_failure(entry, passing=True))
+            wait = intervals.within_grace(self._clock.at(start), now, intervals.after_failure(entry, passing=True))
             if wait is not None:
                 return wait
         if session is not None and session.block is not None:
             return max(session.block.retry_at - now, 0.0)
         return intervals.after_failure(entry, passing=observation.reason.passing)
+
+    def _deadline_of(self, entry: Entry) -> float | None:
+        moment = deadline_of(self.subject_of(entry), entry.status)
+        return None if moment is None else self._clock.at(moment)
 
     def subject_of(self, entry: Entry) -> Subject:
         """Return the entry in the words of `decide()`."""

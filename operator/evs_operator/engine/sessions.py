@@ -21,7 +21,7 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION, DEFAULT_CONNECTION, E
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError
 from evs_operator.cloud.auth import auth_for
-from evs_operator.cloud.budget import Budget
+from evs_operator.cloud.budget import Budget, Budgets
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
@@ -110,7 +110,7 @@ class Sessions:
         self._operator_namespace = operator_namespace
         self._now = now
         self._sessions: dict[ObjectKey, Session] = {}
-        self._budgets: dict[tuple[str, Credentials], Budget] = {}
+        self._budgets = Budgets()
         self._labels: dict[str, tuple[float, Mapping[str, str]]] = {}
         self._retired: list[tuple[float, EvsClient]] = []
         self.on_change: Callable[[Session], None] = lambda session: None
@@ -138,14 +138,13 @@ class Sessions:
             session.spec = None
             trouble = Trouble(Reason.INVALID_SPEC, f"{_title(key)}: {error}")
             session.block = Block(trouble, ConnectionReason.INVALID_SPEC, float("inf"))
-        else:
-            session.budget = _budget(session.spec)
         return session
 
     def remove(self, key: ObjectKey) -> None:
         """Forget a connection and its credential."""
         if session := self._sessions.pop(key, None):
             self._reset(session)
+            self._budgets.leave(key, self._now())
 
     def key_of(self, namespace: str, spec: EvsJobSpec) -> ObjectKey:
         """Return the connection that an EvsJob means, whether it is there or not."""
@@ -311,7 +310,7 @@ class Sessions:
         self._reset(session)
         session.secrets, session.credentials, session.tls = found, credentials, tls
         shared = (origin(spec.endpoint), credentials)
-        session.budget = self._budgets.setdefault(shared, session.budget)
+        session.budget = self._budgets.join(session.key, shared, _limit(spec), self._now())
         self.changed(session)
 
     def _break(self, session: Session, found: tuple[Mapping[str, str], ...], trouble: Trouble) -> None:
@@ -357,9 +356,9 @@ def _is_waiting(session: Session, now: float) -> bool:
     return session.block is not None and now < session.block.retry_at
 
 
-def _budget(spec: ConnectionSpec) -> Budget:
+def _limit(spec: ConnectionSpec) -> tuple[float, int]:
     rate = spec.requests_per_second or DEFAULT_RATE
-    return Budget(rate, spec.burst or (rate if spec.requests_per_second else DEFAULT_BURST))
+    return rate, spec.burst or (rate if spec.requests_per_second else DEFAULT_BURST)
 
 
 def _credentials(spec: ConnectionSpec, data: Mapping[str, str]) -> Credentials:

@@ -35,7 +35,11 @@ class Change(Enum):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request."""
+    """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request.
+
+    `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
+    `busy` while a worker has it in hand.
+    """
 
     uid: str
     namespace: str
@@ -59,6 +63,7 @@ class Entry:
     busy: bool = False
     due: float = 0.0
     due_seq: int = 0
+    ticket: int = 0
     poll_at: float = 0.0
     last_poll: float | None = None
     history: PollHistory | None = None

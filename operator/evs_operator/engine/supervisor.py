@@ -32,6 +32,7 @@ from .connections import Connections
 from .dispatcher import Dispatcher
 from .measure import Measure
 from .poller import Poller
+from .recollection import Recollection
 from .redaction import Redaction
 from .resync import Resync
 from .scheduler import Scheduler
@@ -90,17 +91,19 @@ class Operator:
             self._api, self._clock, lambda result: self._metrics.events.labels(result=result).inc()
         )
         writer = StatusWriter(self._api, self._store, self._metrics, self._clock, redaction, self._events)
+        self._durations = Durations()
+        self._recollection = Recollection()
         self._poller = Poller(
             store=self._store,
             scheduler=self._scheduler,
             sessions=self._sessions,
             writer=writer,
-            durations=Durations(),
+            durations=self._durations,
             metrics=self._metrics,
             clock=self._clock,
         )
         self._dispatcher = Dispatcher(
-            self._scheduler, self._poller.work, self._poller.lane_of, self._poller.patience_of, self._clock
+            self._scheduler, self._poller.work, self._poller.route_of, self._poller.patience_of, self._clock
         )
         self._connections = Connections(
             api=self._api,
@@ -233,8 +236,9 @@ class Operator:
         if self._synced.is_set():
             self._resync.ask()
             return
+        learned = self._recollection.teach(self._durations, self._sessions)
         self._synced.set()
-        _log.info("synced: %d EvsJobs", len(self._store))
+        _log.info("synced: %d EvsJobs, %d of them tell how long jobs take", len(self._store), learned)
 
     async def _work(self) -> None:
         await self._synced.wait()
@@ -251,6 +255,8 @@ class Operator:
         entry, change = self._store.apply(event_type, body)
         if entry is None or change is Change.DELETED:
             return
+        if not self._synced.is_set():
+            self._recollection.note(entry)
         if change is Change.SPEC:
             if not entry.busy:
                 self._poller.consider(entry)
@@ -277,7 +283,7 @@ class Operator:
             return None
         if self._clock() - self._dispatcher.last_turn > _LOOP_LATE:
             return "the scheduler does not advance"
-        if self._measure.overdue() > _POLL_LATE and not self._dispatcher.in_flight:
+        if self._dispatcher.unserved() > _POLL_LATE:
             return "EvsJobs are due and nobody polls them"
         return None
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud.budget import DEFAULT_PAUSE, Budget
+from evs_operator.cloud.budget import DEFAULT_PAUSE, MOST_IN_FLIGHT, Budget, Budgets
 
 
 def take_all(budget: Budget, now: float, until: float) -> int:
@@ -43,7 +43,7 @@ def test_unused_calls_pile_up_to_the_burst_and_no_further() -> None:
 
 def test_no_call_at_all_goes_in_a_pause() -> None:
     budget = Budget(5, 10)
-    budget.throttled(100.0, 30.0)
+    budget.throttled(100.0, 30.0, sent=100.0)
     assert budget.paused_until == 130.0
     assert [budget.take(now) for now in (100.0, 115.0, 129.5)] == [30.0, 15.0, 0.5]
     assert budget.take(130.0) == 0.0
@@ -51,19 +51,19 @@ def test_no_call_at_all_goes_in_a_pause() -> None:
 
 def test_a_throttle_without_a_time_pauses_for_a_minute() -> None:
     budget = Budget(5, 10)
-    budget.throttled(100.0, None)
+    budget.throttled(100.0, None, sent=100.0)
     assert budget.take(100.0) == DEFAULT_PAUSE == 60.0
 
 
 def test_a_throttle_that_names_no_wait_still_pauses() -> None:
     budget = Budget(5, 10)
-    budget.throttled(100.0, 0.0)
+    budget.throttled(100.0, 0.0, sent=100.0)
     assert budget.take(100.0) > 0
 
 
 def test_the_pause_is_not_followed_by_a_burst() -> None:
     budget = Budget(5, 10)
-    budget.throttled(0.0, 60.0)
+    budget.throttled(0.0, 60.0, sent=0.0)
     assert budget.take(60.0) == 0.0
     assert budget.take(60.0) > 0
 
@@ -72,7 +72,7 @@ def test_each_throttle_halves_the_rate_down_to_a_floor() -> None:
     budget, now = Budget(5, 10), 0.0
     rates = []
     for _ in range(8):
-        budget.throttled(now, 10.0)
+        budget.throttled(now, 10.0, sent=now)
         rates.append(budget.rate)
         now += 11.0
     assert rates[:3] == [2.5, 1.25, 0.625]
@@ -82,16 +82,16 @@ def test_each_throttle_halves_the_rate_down_to_a_floor() -> None:
 def test_calls_in_flight_together_that_are_throttled_count_once_and_the_longest_pause_holds() -> None:
     budget = Budget(8, 10)
     for pause in (10.0, 40.0, 5.0):
-        budget.throttled(100.0, pause)
+        budget.throttled(100.0, pause, sent=100.0)
     assert (budget.rate, budget.paused_until) == (4.0, 140.0)
 
 
 def test_success_brings_the_rate_back_by_constant_steps_and_never_above_the_ceiling() -> None:
     budget = Budget(6, 10)
-    budget.throttled(0.0, 1.0)
+    budget.throttled(0.0, 1.0, sent=0.0)
     rates = []
     for second in range(1, 400):
-        budget.succeeded(float(second))
+        budget.answered(float(second), sent=float(second))
         rates.append(budget.rate)
     steps = {round(after - before, 9) for before, after in pairwise(rates) if after < 6}
     assert len(steps) == 1
@@ -100,15 +100,15 @@ def test_success_brings_the_rate_back_by_constant_steps_and_never_above_the_ceil
 
 def test_many_successes_within_a_moment_do_not_bring_the_rate_back() -> None:
     budget = Budget(6, 10)
-    budget.throttled(0.0, 1.0)
+    budget.throttled(0.0, 1.0, sent=0.0)
     for _ in range(10_000):
-        budget.succeeded(2.0)
+        budget.answered(2.0, sent=2.0)
     assert budget.rate == pytest.approx(3.0)
 
 
 def test_success_without_a_throttle_changes_nothing() -> None:
     budget = Budget(6, 10)
-    budget.succeeded(1.0)
+    budget.answered(1.0, sent=1.0)
     assert budget.rate == 6.0
 
 
@@ -126,13 +126,13 @@ def test_rate_and_waits_stay_within_bounds_whatever_happens(events: list[tuple[s
     for kind, value in events:
         if kind == "t":
             wait = budget.take(now)
-            assert 0.0 <= wait <= max(60.0, 10.0)
+            assert 0.0 <= wait <= 60.0
             now += value
         elif kind == "f":
-            budget.throttled(now, value)
+            budget.throttled(now, value, sent=now)
             assert budget.take(now) > 0
         else:
-            budget.succeeded(now)
+            budget.answered(now, sent=now)
         assert 0.1 <= budget.rate <= 10.0
 
 
@@ -141,3 +141,125 @@ def test_a_clock_that_steps_back_gives_no_calls_away() -> None:
     assert budget.take(100.0) == 0.0
     assert budget.take(50.0) > 0
     assert budget.take(50.5) > 0
+
+
+def paused(seconds: float = 60.0, burst: int = 20) -> Budget:
+    """Return a budget that was throttled at 0, with calls under way that went before."""
+    budget = Budget(10, burst)
+    budget.throttled(0.0, seconds, sent=-0.1)
+    return budget
+
+
+def test_after_a_pause_one_call_probes_alone_until_it_is_answered() -> None:
+    budget = paused()
+    assert budget.take(60.0) == 0.0
+    assert [budget.take(60.0 + second) > 0 for second in (0.0, 1.0, 5.0, 30.0)] == [True] * 4
+    budget.answered(90.0, sent=60.0)
+    assert budget.take(90.0) == 0.0
+
+
+def test_a_probe_that_is_throttled_begins_the_next_pause_at_half_the_rate() -> None:
+    budget = paused()
+    assert budget.take(60.0) == 0.0
+    budget.throttled(60.1, None, sent=60.0)
+    assert (budget.rate, budget.paused_until) == (2.5, 120.1)
+
+
+def test_a_probe_of_which_nothing_is_heard_is_followed_by_another() -> None:
+    budget = paused()
+    assert budget.take(60.0) == 0.0
+    assert 0 < budget.take(61.0) <= 45.0
+    assert budget.take(105.0) == 0.0
+
+
+def test_a_probe_without_an_answer_is_followed_by_another() -> None:
+    budget = paused()
+    assert budget.take(60.0) == 0.0
+    budget.unanswered(sent=60.0)
+    assert budget.take(75.0) == 0.0
+    assert budget.take(75.0) > 0
+
+
+def test_answers_to_calls_that_went_before_the_throttle_open_nothing() -> None:
+    budget = paused(1.0)
+    budget.answered(2.0, sent=-0.1)
+    assert budget.rate == 5.0
+    assert budget.take(2.0) == 0.0
+    assert budget.take(2.0) > 0, "the probe is still alone"
+
+
+def test_calls_under_way_that_are_throttled_after_a_short_pause_count_with_the_first() -> None:
+    budget = paused(1.0)
+    budget.throttled(5.0, 1.0, sent=-0.1)
+    assert budget.rate == 5.0
+
+
+def test_a_call_that_was_not_made_is_given_back() -> None:
+    budget = Budget(1, 1)
+    assert budget.take(0.0) == 0.0
+    budget.unused()
+    assert budget.take(0.0) == 0.0
+
+
+def test_calls_given_back_in_a_pause_make_no_burst_after_it() -> None:
+    budget = Budget(1, 20)
+    assert [budget.take(0.0) for _ in range(20)] == [0.0] * 20
+    budget.throttled(0.1, 60.0, sent=0.0)
+    for _ in range(19):
+        budget.unused()
+    assert budget.take(61.0) == 0.0
+    budget.answered(61.1, sent=61.0)
+    assert budget.take(61.1) > 0
+
+
+def test_without_answers_fewer_calls_wait_together_down_to_one_and_answers_bring_them_back() -> None:
+    budget = Budget(10, 10)
+    seen = []
+    for _ in range(7):
+        budget.unanswered(sent=0.0)
+        seen.append(budget.in_flight)
+    assert seen == [16, 8, 4, 2, 1, 1, 1]
+    for _ in range(100):
+        budget.answered(1.0, sent=0.5)
+    assert budget.in_flight == MOST_IN_FLIGHT
+
+
+def test_connections_of_one_endpoint_and_credential_share_a_bucket_and_others_do_not() -> None:
+    budgets = Budgets()
+    one = budgets.join("ns-1/default", ("https://evs", "key"), (5, 10), 0.0)
+    two = budgets.join("ns-2/default", ("https://evs", "key"), (5, 10), 0.0)
+    other = budgets.join("ns-3/default", ("https://evs", "another key"), (5, 10), 0.0)
+    assert one is two
+    assert one is not other
+    one.throttled(0.0, 60.0, sent=0.0)
+    assert two.take(1.0) > 0
+    assert other.take(1.0) == 0.0
+
+
+def test_the_lowest_ceiling_of_the_connections_holds_while_they_exist() -> None:
+    budgets = Budgets()
+    budget = budgets.join("a", "shared", (50, 100), 0.0)
+    budgets.join("b", "shared", (5, 10), 0.0)
+    assert take_all(budget, 0.0, 1e-6) == 10
+    assert budget.ceiling == budget.rate == 5.0
+    budgets.leave("b", 0.0)
+    assert budget.ceiling == budget.rate == 50.0
+
+
+def test_a_changed_rate_limit_holds_at_once_and_forgets_no_throttle() -> None:
+    budgets = Budgets()
+    budget = budgets.join("a", "shared", (50, 100), 0.0)
+    budget.throttled(0.0, 60.0, sent=0.0)
+    assert budgets.join("a", "shared", (4, 4), 1.0) is budget
+    assert (budget.ceiling, budget.rate) == (4.0, 4.0)
+    assert budget.take(1.0) == 59.0
+
+
+def test_a_pause_outlives_the_connection_that_met_it() -> None:
+    """Whoever deletes a throttled connection and applies it again does not go around the pause."""
+    budgets = Budgets()
+    budgets.join("a", "shared", (5, 5), 0.0).throttled(0.0, 60.0, sent=0.0)
+    budgets.leave("a", 1.0)
+    assert budgets.join("a", "shared", (5, 5), 2.0).take(2.0) == 58.0
+    budgets.leave("a", 100.0)
+    assert budgets.join("a", "shared", (5, 5), 100.0).rate == 5.0

@@ -34,15 +34,36 @@ def test_among_jobs_of_like_patience_the_one_that_waits_longest_is_first() -> No
     assert drained(queue, now=100.0) == [str(number) for number in range(20)]
 
 
-def test_first_polls_go_first_and_leave_every_eighth_call_to_the_others() -> None:
+def test_first_polls_go_first_and_leave_every_sixteenth_turn_to_the_others() -> None:
     queue = DueQueue[str]()
     for number in range(100):
         queue.push_first(f"new {number}")
         queue.push(f"old {number}", last=0.0, patience=5.0)
     served = [queue.pop(1000.0) for _ in range(80)]
     new = [it.item for it in served if it is not None and it.urgency is None]
-    assert len(new) == 70
-    assert new == [f"new {number}" for number in range(70)]
+    assert len(new) == 75
+    assert new == [f"new {number}" for number in range(75)]
+
+
+@pytest.mark.parametrize("patience", [1e-9, 0.01, 2.0])
+def test_a_job_with_m_waiting_before_it_is_served_within_16_turns_for_each_whatever_comes_after(
+    patience: float,
+) -> None:
+    """New and more urgent jobs arrive at every turn, so that they alone would fill the budget for ever."""
+    before = 10
+    queue, now, turns = DueQueue[str](), 0.0, 0
+    for number in range(before):
+        queue.push(f"before {number}", last=0.0, patience=60.0)
+    queue.push("patient", last=0.0, patience=1e6)
+    while True:
+        now, turns = now + 1.0, turns + 1
+        queue.push_first(f"new {turns}")
+        queue.push(f"urgent {turns}", last=now - 60.0, patience=patience)
+        served = queue.pop(now)
+        assert served is not None
+        if served.item == "patient":
+            break
+    assert turns <= 16 * (before + 1)
 
 
 def test_no_job_starves_beside_any_stream_of_more_urgent_ones() -> None:
