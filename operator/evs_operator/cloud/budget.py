@@ -81,7 +81,7 @@ class Budget:
             self._throttled_at = now
         wait = DEFAULT_PAUSE if pause is None else max(pause, 1.0)
         self.paused_until = max(self.paused_until, now + wait)
-        self._tokens = min(self._tokens, 1.0)
+        self._tokens = 1.0  # the probe
         self._raised = None
         self._probing, self._probe_ends = True, 0.0
 

@@ -126,21 +126,31 @@ class Connections:
         project_id = session.spec.project_id if session.spec else None
         if project_id is None or session.credentials is None:
             return
+        budget, sent = session.budget, self._clock()
+        if budget.take(sent) > 0:
+            return  # the next tick tries again
         session.verification_tried = True
         client = self._sessions.client(session, project_id)
         try:
             await client.get_job(project_id, _PROBE_JOB)
+        except errors.RateLimited as error:
+            budget.throttled(self._clock(), error.retry_after, sent)
+            session.verification_tried = False
+            return
         except errors.Unauthorized as error:
+            budget.answered(self._clock(), sent)
             self._sessions.refused(session, trouble_of(error), 60.0)
             self._mark(session)
             return
         except (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected):
             pass  # an answer that is not about the credential: it was accepted
         except errors.CloudError as error:
+            budget.unanswered(sent)
             session.unreachable = trouble_of(error).message()
             session.verification_tried = False
             self._mark(session)
             return
+        budget.answered(self._clock(), sent)
         self._sessions.accepted(session)
         self._mark(session)
 

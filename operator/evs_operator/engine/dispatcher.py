@@ -65,7 +65,9 @@ class Lane:
         self._turns: OrderedDict[str, DueQueue[tuple[Entry, int]]] = OrderedDict()
         self._since: OrderedDict[int, tuple[Entry, float]] = OrderedDict()
 
-    def __bool__(self) -> bool:
+    @property
+    def waits(self) -> bool:
+        """True while an EvsJob may wait here."""
         return bool(self._turns)
 
     def push(self, entry: Entry, ticket: int) -> None:
@@ -190,7 +192,7 @@ class Dispatcher:
         wait = _IDLE
         for key, lane in list(self._lanes.items()):
             wait = min(wait, self._drain(lane, now))
-            if not lane and not lane.in_flight:
+            if not lane.waits and not lane.in_flight:
                 del self._lanes[key]
         due = self._scheduler.next_due()
         return wait if due is None else min(wait, max(0.0, due - self._now()))
@@ -226,12 +228,12 @@ class Dispatcher:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(budget, self._patience, now)
-        elif not lane:
+        elif not lane.waits:
             lane.served_at = now
         lane.push(entry, ticket)
 
     def _drain(self, lane: Lane, now: float) -> float:
-        while lane and self._has_room(lane):
+        while lane.waits and self._has_room(lane):
             wait = lane.budget.take(now) if lane.budget else 0.0
             if wait > 0:
                 return wait
@@ -265,7 +267,7 @@ class Dispatcher:
         while True:
             entry, lane, shared = await self._queue.get()
             try:
-                await self._work(entry, lane.budget if lane else None)
+                await self._work(entry, lane.budget if lane is not None else None)
             finally:
                 entry.busy = False
                 self._busy -= 1

@@ -138,6 +138,8 @@ class Sessions:
             session.spec = None
             trouble = Trouble(Reason.INVALID_SPEC, f"{_title(key)}: {error}")
             session.block = Block(trouble, ConnectionReason.INVALID_SPEC, float("inf"))
+        else:
+            session.budget = Budget(*_limit(session.spec))  # until the Secret tells with whom it is shared
         return session
 
     def remove(self, key: ObjectKey) -> None:

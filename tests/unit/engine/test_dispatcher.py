@@ -62,7 +62,7 @@ def test_namespaces_take_turns_in_a_lane() -> None:
     lane.push(entry("small", "small", last_poll=5.0), 4)
     served = [job.name for _ in range(4) if (job := lane.pop(100.0)) is not None]
     assert served == ["big-0", "small", "big-1", "big-2"]
-    assert not lane
+    assert not lane.waits
 
 
 def test_a_job_never_polled_goes_before_those_that_were() -> None:
