@@ -127,6 +127,13 @@ class _ApiServer:
         return {"metadata": {"resourceVersion": str(self.version)}}
 
 
+class _Unheard:
+    """A recorder of events that nobody reads."""
+
+    def tell(self, *args: object) -> None:
+        pass
+
+
 class _Sessions(Sessions):
     """Sessions whose clients are the cloud in memory."""
 
@@ -154,7 +161,7 @@ class World:
         self.durations = Durations()
         self.recollection = Recollection()
         metrics = Metrics()
-        writer = StatusWriter(self.api, self.store, metrics, self.clock, str)  # type: ignore[arg-type]
+        writer = StatusWriter(self.api, self.store, metrics, self.clock, str, _Unheard())  # type: ignore[arg-type]
         self.poller = Poller(
             store=self.store,
             scheduler=self.scheduler,
