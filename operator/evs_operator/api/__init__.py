@@ -1,1 +1,100 @@
-"""The Kubernetes types of the group: names, spec, status, conditions, reasons. Pure data, no I/O."""
+"""The Kubernetes API of evs-operator for Python programs: typed, and without I/O.
+
+Other programs build manifests (`evs_job`, `evs_connection`, …) and read what the operator wrote (`state`,
+`is_complete`, `volume_ids`, …); the operator itself uses the same types. Importing this needs nothing but the standard
+library. What is named in `__all__` is public and follows `docs/compatibility.md`; the modules below are not.
+"""
+
+from .conditions import Condition, ConditionStatus
+from .manifests import (
+    Manifest,
+    access_key,
+    cluster_evs_connection,
+    evs_connection,
+    evs_job,
+    job_id_of,
+    password,
+    poll_request,
+    token,
+)
+from .names import (
+    API_VERSION,
+    CLUSTER_EVS_CONNECTION,
+    EVS_CONNECTION,
+    EVS_JOB,
+    GROUP,
+    PLURALS,
+    REQUESTED_AT,
+    VERSION,
+)
+from .reading import (
+    JobState,
+    begin_time,
+    completion_time,
+    condition,
+    end_time,
+    failure,
+    is_complete,
+    is_current,
+    is_failed,
+    is_finished,
+    is_ready,
+    job_status,
+    message,
+    needs_action,
+    reason,
+    state,
+    sub_jobs,
+    volume_ids,
+)
+from .reasons import ConnectionReason, Reason
+from .spec import ConnectionRef, SpecError
+from .status import EvsJobStatus, Failure, SubJobCounts, SubJobStatus
+
+__all__ = [
+    "API_VERSION",
+    "CLUSTER_EVS_CONNECTION",
+    "EVS_CONNECTION",
+    "EVS_JOB",
+    "GROUP",
+    "PLURALS",
+    "REQUESTED_AT",
+    "VERSION",
+    "Condition",
+    "ConditionStatus",
+    "ConnectionReason",
+    "ConnectionRef",
+    "EvsJobStatus",
+    "Failure",
+    "JobState",
+    "Manifest",
+    "Reason",
+    "SpecError",
+    "SubJobCounts",
+    "SubJobStatus",
+    "access_key",
+    "begin_time",
+    "cluster_evs_connection",
+    "completion_time",
+    "condition",
+    "end_time",
+    "evs_connection",
+    "evs_job",
+    "failure",
+    "is_complete",
+    "is_current",
+    "is_failed",
+    "is_finished",
+    "is_ready",
+    "job_id_of",
+    "job_status",
+    "message",
+    "needs_action",
+    "password",
+    "poll_request",
+    "reason",
+    "state",
+    "sub_jobs",
+    "token",
+    "volume_ids",
+]
