@@ -22,6 +22,7 @@ from evs_operator.engine.clock import Clock
 from evs_operator.engine.dispatcher import Dispatcher
 from evs_operator.engine.poller import Poller
 from evs_operator.engine.recollection import Recollection
+from evs_operator.engine.redaction import Redaction
 from evs_operator.engine.scheduler import Scheduler
 from evs_operator.engine.sessions import Session, Sessions
 from evs_operator.engine.store import Entry, Store
@@ -161,7 +162,7 @@ class World:
         self.durations = Durations()
         self.recollection = Recollection()
         metrics = Metrics()
-        writer = StatusWriter(self.api, self.store, metrics, self.clock, str, _Unheard())  # type: ignore[arg-type]
+        writer = StatusWriter(self.api, self.store, metrics, self.clock, Redaction(), _Unheard())  # type: ignore[arg-type]
         self.poller = Poller(
             store=self.store,
             scheduler=self.scheduler,
