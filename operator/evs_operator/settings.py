@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from evs_operator.api.object_names import is_namespace_name, is_object_name
 from evs_operator.cloud.endpoints import origin
 from evs_operator.observe.redact import Redactor
 
@@ -32,6 +33,7 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z
 # Two labels at least: https://*.com would trust everybody. No port: the allow-list looks at the host alone.
 _WILDCARD = re.compile(r"https://\*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){2,}", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
+_PROJECT = re.compile(r"[0-9a-f]{32}")
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -44,7 +46,7 @@ class Settings:
     """How to run. `namespaces` empty means all; `http_address` is (host, port), host "" for all addresses.
 
     `kubeconfig` None leaves the choice to the in-cluster configuration and `KUBECONFIG`; `allow_endpoints` are
-    origins or `https://*.domain`, in lower case.
+    origins or `https://*.domain`, in lower case. `connection` (namespace or "", name) and `project` are of `check`.
     """
 
     kubeconfig: Path | None = None
@@ -55,6 +57,8 @@ class Settings:
     leader_elect: bool = False
     log_format: LogFormat = "json"
     log_level: str = "info"
+    connection: tuple[str, str] | None = None
+    project: str | None = None
 
 
 def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
@@ -71,14 +75,21 @@ def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
     )
     add("--log-format", metavar="json|text", help="default: json")
     add("--log-level", metavar="LEVEL", help="debug, info, warning or error; default: info")
+    add(
+        "--leader-elect",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="work only while holding the Lease, for more than one replica; default: no",
+    )
+    if not run:
+        add(
+            "--connection",
+            metavar="NS/NAME|NAME",
+            help="try this EvsConnection, or this ClusterEvsConnection, and say what is wrong with it",
+        )
+        add("--project", metavar="ID", help="project to ask --connection for; default: the connection's")
     if run:
         add("--http-address", metavar="HOST:PORT", help="/healthz, /readyz and /metrics; default: :8080")
-        add(
-            "--leader-elect",
-            action=argparse.BooleanOptionalAction,
-            default=None,
-            help="work only while holding the Lease, for more than one replica; default: no",
-        )
 
 
 def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -93,6 +104,8 @@ def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.env
         leader_elect=read.flag("leader_elect"),
         log_format=read.one("log_format", _log_format, "json"),
         log_level=read.one("log_level", _log_level, "info"),
+        connection=read.one("connection", _connection, None),
+        project=read.one("project", _project, None),
     )
 
 
@@ -166,6 +179,19 @@ def _path(value: str) -> Path:
 def _namespace(value: str) -> str:
     if not _LABEL.fullmatch(value):
         raise SettingsError("write a namespace: 1 to 63 lower-case letters, digits and dashes, no dash at either end")
+    return value
+
+
+def _connection(value: str) -> tuple[str, str]:
+    namespace, slash, name = value.rpartition("/")
+    if not is_object_name(name) or (slash and not is_namespace_name(namespace)):
+        raise SettingsError("write NAMESPACE/NAME of an EvsConnection, or NAME of a ClusterEvsConnection")
+    return namespace, name
+
+
+def _project(value: str) -> str:
+    if not _PROJECT.fullmatch(value):
+        raise SettingsError("write the project's id, 32 lower-case hexadecimal digits")
     return value
 
 

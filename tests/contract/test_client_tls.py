@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,24 +13,8 @@ from evs_operator.cloud import errors
 from evs_operator.cloud.auth import TokenAuth
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Token
+from support.certificates import make_authority, make_certificate
 from support.simulator import PROJECT, TOKEN, SimulatorProcess, run_simulator
-
-
-def openssl(directory: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
-
-
-def make_authority(directory: Path, name: str) -> None:
-    subject = ("-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key")
-    openssl(directory, "req", "-x509", *key, "-out", f"{name}.crt", "-days", "2", *subject)
-
-
-def make_certificate(directory: Path, name: str, authority: str, host: str, *dates: str) -> None:
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key")
-    subject = ("-subj", f"/CN={name}", "-addext", f"subjectAltName={host}", "-addext", "basicConstraints=CA:FALSE")
-    signer = ("-CA", f"{authority}.crt", "-CAkey", f"{authority}.key")
-    openssl(directory, "req", "-x509", *key, *subject, *signer, "-out", f"{name}.crt", *(dates or ("-days", "2")))
 
 
 @pytest.fixture(scope="module")

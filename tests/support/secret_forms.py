@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
 Form = Callable[[str], str]
-TELLING = 8
-"""Characters from which on a part of a secret tells something; a shorter one is guessed as easily without it."""
+TELLING = 12
+"""Characters from which on a part of a secret tells something; a shorter one may be a word of prose."""
 
 
 def _json_points(secret: str) -> str:

@@ -42,7 +42,8 @@ def test_a_held_secret_is_taken_out_in_every_form(name: str, secret: str) -> Non
 
 @pytest.mark.parametrize("name", FORMS)
 def test_the_judge_of_these_tests_sees_the_secret_where_nothing_is_taken_out(name: str) -> None:
-    assert shows(f"before {FORMS[name]('Xy7-Kp93-Qwzz-41rT')} after", "Xy7-Kp93-Qwzz-41rT")
+    secret = "Xy7-Kp93-Qwzz-41rT-00+9-abcd"
+    assert shows(f"before {FORMS[name](secret)} after", secret)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,6 +10,7 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_J
 
 from . import objects
 from .api import KubeApi
+from .lease import LEASE_NAME
 
 KINDS: Final = (EVS_JOB, EVS_CONNECTION, CLUSTER_EVS_CONNECTION)
 _WATCH = ("list", "watch")
@@ -31,6 +32,7 @@ class Right:
     resource: str
     group: str = GROUP
     subresource: str = ""
+    name: str = ""
     optional: bool = False
     without: str = ""
 
@@ -59,6 +61,12 @@ CLUSTER_RIGHTS: Final = (
     Right("patch", PLURALS[CLUSTER_EVS_CONNECTION], subresource="status", optional=True, without=_NO_SHARING),
     Right("get", "namespaces", group="", optional=True, without=_NO_SHARING),
 )
+LEASE_RIGHTS: Final = (
+    Right("get", "leases", group="coordination.k8s.io", name=LEASE_NAME),
+    Right("create", "leases", group="coordination.k8s.io"),
+    Right("update", "leases", group="coordination.k8s.io", name=LEASE_NAME),
+)
+"""In the operator's namespace, for `--leader-elect`; "create" cannot be limited to a name."""
 
 
 async def missing_access(api: KubeApi, namespaces: Collection[str]) -> Access:

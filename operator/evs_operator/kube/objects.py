@@ -141,7 +141,7 @@ async def namespace_labels(api: KubeApi, namespace: str) -> Mapping[str, str]:
 
 
 async def allowed(
-    api: KubeApi, verb: str, group: str, resource: str, namespace: str = "", subresource: str = ""
+    api: KubeApi, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
 ) -> bool:
     """Ask the API server whether we may do something."""
     attributes = {
@@ -150,6 +150,7 @@ async def allowed(
         "resource": resource,
         "subresource": subresource,
         "namespace": namespace,
+        "name": name,
     }
     answer = await api.request(
         "POST",

@@ -23,7 +23,7 @@ _NARROW: Final = 4
 """Bytes of a sample, which are read as one number; the narrow one is for values below eight bytes."""
 
 _WORD_LIKE: Final = 12
-"""Letters from which on the beginning of a value is more than a word of prose."""
+"""Letters from which on a part of a value is more than a word of prose."""
 _CROWD: Final = 8
 """Values that may share a sample; where more do, whatever holds it is taken for one of them."""
 _ID: Final = re.compile(rb"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
@@ -111,9 +111,9 @@ class Literals:
             whole = end - start == len(form.data)
             if not whole and _is_id(text, start, end):
                 continue
-            enough = form.least
-            if inside == before:
-                enough = min(enough, max(form.first, _WORD_LIKE) if text[start:end].isalpha() else form.first)
+            enough = form.first if inside == before else form.least
+            if text[start:end].isalpha():
+                enough = max(enough, _WORD_LIKE)
             if whole or end - start >= enough:
                 yield start, end
 

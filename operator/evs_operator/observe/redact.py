@@ -86,8 +86,13 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """Return text without secrets."""
         data = text.encode("utf-8", "surrogatepass")
-        spans = [_whole(data, span) for span in self._spans(data, _BLOB_DEPTH)]
-        return _masked(data, spans).decode("utf-8", "surrogatepass") if spans else text
+        return _masked(data, self._spans(data, _BLOB_DEPTH)).decode("utf-8", "surrogatepass")
+
+    def values(self, text: str) -> str:
+        """Return a text of our own without the values held; whatever looks like a secret in it is none."""
+        data = text.encode("utf-8", "surrogatepass")
+        spans = (span for literals in self._sets for span in literals.spans(data))
+        return _masked(data, spans).decode("utf-8", "surrogatepass")
 
     def _spans(self, data: bytes, depth: int) -> Iterator[Span]:
         """Yield the ranges that must not be shown, in no order."""
@@ -151,11 +156,11 @@ def _whole(data: bytes, span: Span) -> Span:
     return start, end
 
 
-def _masked(data: bytes, spans: list[Span]) -> bytes:
+def _masked(data: bytes, spans: Iterable[Span]) -> bytes:
     """Put one mask in the place of each range, and of those that touch."""
     parts: list[bytes] = []
     done = 0
-    for start, end in sorted(spans):
+    for start, end in sorted(_whole(data, span) for span in spans):
         if start > done or not parts:
             parts += [data[done:start], _MASK]
         done = max(done, end)

@@ -1,4 +1,4 @@
-"""`evs-operator check`: is everything in place? One line for each thing, exit 1 where one is not."""
+"""What `run` needs: the API server, the CRDs, the permissions; and how the connections stand."""
 
 from __future__ import annotations
 
@@ -7,46 +7,15 @@ from collections.abc import Iterable
 from evs_operator.api.conditions import Condition, condition_of
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, GROUP, PLURALS, VERSION
 from evs_operator.kube import objects
-from evs_operator.kube.access import CLUSTER_RIGHTS, KINDS, RIGHTS, Right
+from evs_operator.kube.access import CLUSTER_RIGHTS, KINDS, LEASE_RIGHTS, RIGHTS, Right
 from evs_operator.kube.api import KubeApi, KubeError
-from evs_operator.kube.cluster import ClusterError, load_cluster
 from evs_operator.settings import Settings
 
-
-async def check(settings: Settings) -> int:
-    """Print one line for each thing that `run` needs; return 0 where all is well, 1 elsewhere."""
-    report = _Report()
-    try:
-        cluster = await load_cluster(settings.kubeconfig)
-    except ClusterError as error:
-        report.line(False, "configuration", str(error))
-        return report.exit_code
-    api = KubeApi(cluster)
-    try:
-        await _check(api, settings, report)
-    except KubeError as error:
-        report.line(False, "API server", error.message)
-    finally:
-        await api.aclose()
-    return report.exit_code
+from .report import Report
 
 
-class _Report:
-    """Prints lines and remembers whether all was well."""
-
-    def __init__(self) -> None:
-        self.exit_code = 0
-
-    def line(self, good: bool, what: str, detail: str = "") -> None:
-        if not good:
-            self.exit_code = 1
-        print(f"{'ok  ' if good else 'FAIL'}  {what}{': ' + detail if detail else ''}", flush=True)  # noqa: T201  # the command's output
-
-    def note(self, what: str, detail: str) -> None:
-        print(f"note  {what}: {detail}", flush=True)  # noqa: T201  # the command's output
-
-
-async def _check(api: KubeApi, settings: Settings, report: _Report) -> None:
+async def check_installation(api: KubeApi, settings: Settings, report: Report) -> None:
+    """Report on the API server, the CRDs, the permissions and what the operator said of the connections."""
     version = await api.request("GET", "/version")
     report.line(True, "API server", f"reachable, {version.get('gitVersion', 'version unknown')}")
     served = await objects.served_kinds(api)
@@ -58,15 +27,19 @@ async def _check(api: KubeApi, settings: Settings, report: _Report) -> None:
     for namespace in namespaces:
         await _check_rights(api, RIGHTS, namespace, report)
     await _check_rights(api, CLUSTER_RIGHTS, "", report)
+    if settings.leader_elect:
+        await _check_rights(api, LEASE_RIGHTS, settings.operator_namespace, report)
     for kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
         if kind in served:
             await _check_connections(api, kind, namespaces, report)
 
 
-async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, report: _Report) -> None:
+async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, report: Report) -> None:
     where = f" in namespace {namespace}" if namespace else ""
     for right in rights:
-        may = await objects.allowed(api, right.verb, right.group, right.resource, namespace, right.subresource)
+        may = await objects.allowed(
+            api, right.verb, right.group, right.resource, namespace, right.subresource, right.name
+        )
         if may or not right.optional:
             report.line(
                 may,
@@ -77,7 +50,7 @@ async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, r
             report.note(f"permission to {right}", f"not held: {right.without}")
 
 
-async def _check_connections(api: KubeApi, kind: str, namespaces: list[str], report: _Report) -> None:
+async def _check_connections(api: KubeApi, kind: str, namespaces: list[str], report: Report) -> None:
     for namespace in namespaces if kind == EVS_CONNECTION else [""]:
         try:
             bodies = await objects.list_connections(api, kind, namespace or None)
@@ -89,7 +62,7 @@ async def _check_connections(api: KubeApi, kind: str, namespaces: list[str], rep
             _report_connection(kind, body, report)
 
 
-def _report_connection(kind: str, body: object, report: _Report) -> None:
+def _report_connection(kind: str, body: object, report: Report) -> None:
     metadata = body.get("metadata", {}) if isinstance(body, dict) else {}
     status = body.get("status", {}) if isinstance(body, dict) else {}
     name = "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)

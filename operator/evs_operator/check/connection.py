@@ -1,0 +1,157 @@
+"""`check --connection`: tries one connection from where it runs, a line for each step, up to the first that fails.
+
+The steps are those of the operator: object, spec, allow-list, Secret, the way to IAM and to EVS, and then one query for
+a job that does not exist. That query is the only call with the credential, since wrong signatures lock an access key.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from evs_operator.api.connection import ConnectionSpec, parse_connection
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
+from evs_operator.api.spec import SpecError
+from evs_operator.cloud import errors
+from evs_operator.cloud.auth import auth_for
+from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
+from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.transport import public_trust
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.objects import ObjectKey
+from evs_operator.settings import Settings
+
+from .answers import findings
+from .network import check_way
+from .report import Report
+
+_PROBE_JOB: Final = "0" * 32
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "accessKey": ("accessKey", "secretKey"),
+    "password": ("username", "password", "domainName"),
+    "token": ("token",),
+}
+_NOT_SECRET: Final = frozenset({"username", "domainName"})
+_PROJECT: Final = re.compile(r"[0-9a-f]{32}")
+
+Secrets = Mapping[str, Mapping[str, str]]
+
+
+async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, str], report: Report) -> None:
+    """Report on one connection, `named` by namespace ("" for a ClusterEvsConnection) and name. Raises KubeError."""
+    namespace, name = named
+    key = ObjectKey(EVS_CONNECTION if namespace else CLUSTER_EVS_CONNECTION, namespace, name)
+    spec = await _read_spec(api, key, report)
+    if spec is None or not _may_be_called(spec, AllowList(settings.allow_endpoints), report):
+        return
+    place = namespace or settings.operator_namespace
+    secrets = await _read_secrets(api, place, spec, report)
+    if secrets is None:
+        return
+    credentials, tls = _credentials(spec, secrets, place, report), _trust(spec, secrets, place, report)
+    if credentials is None or tls is None:
+        return
+    allow = AllowList(settings.allow_endpoints)
+    ways = dict.fromkeys(origin(way.removesuffix("/v3")) for way in (spec.auth.iam_endpoint, spec.endpoint) if way)
+    for way in ways:
+        if not await check_way(way, tls, allow, report):
+            return
+    project_id = settings.project or spec.project_id or ""
+    if not _PROJECT.fullmatch(project_id):
+        report.line(False, "project", "none to ask for: write spec.projectId, or name one with --project")
+        return
+    auth = auth_for(credentials, project_id, clock=lambda: datetime.now(UTC), on_token=report.hold)
+    error: errors.CloudError | None = None
+    async with EvsClient(spec.endpoint, auth, tls=tls, allow=allow) as client:
+        try:
+            await client.get_job(project_id, _PROBE_JOB)
+        except errors.CloudError as found:
+            error = found
+            error.message = report.quoted(error.message)
+    for finding in findings(error, spec.auth.kind, project_id):
+        report.line(finding.good, finding.what, finding.detail)
+
+
+async def _read_spec(api: KubeApi, key: ObjectKey, report: Report) -> ConnectionSpec | None:
+    title = f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"
+    try:
+        body = await objects.read(api, key)
+    except KubeError as error:
+        if error.status not in (403, 404):
+            raise
+        told = {403: "may not be read: grant `get` on it", 404: "does not exist: create it, or correct the name"}
+        report.line(False, title, told[error.status])
+        return None
+    report.line(True, title, "is there")
+    try:
+        spec = parse_connection(body.get("spec"))
+    except SpecError as error:
+        report.line(False, "spec", str(error))
+        return None
+    report.line(True, "spec", f"valid, signs in with auth.{spec.auth.kind}")
+    return spec
+
+
+def _may_be_called(spec: ConnectionSpec, allow: AllowList, report: Report) -> bool:
+    for what, endpoint in (("endpoint", spec.endpoint), ("IAM endpoint", spec.auth.iam_endpoint)):
+        if endpoint is None:
+            continue
+        try:
+            allow.check(endpoint)
+        except EndpointNotAllowed as error:
+            return report.line(False, what, f"{error} (give `check` the flags of `run`)")
+        report.line(True, what, f"{endpoint} is allowed")
+    return True
+
+
+async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, report: Report) -> Secrets | None:
+    found: dict[str, Mapping[str, str]] = {}
+    for name in dict.fromkeys([spec.auth.secret_name] + ([spec.ca_secret[0]] if spec.ca_secret else [])):
+        try:
+            found[name] = await objects.read_secret(api, namespace, name)
+        except KubeError as error:
+            if error.status not in (403, 404):
+                raise
+            told = {403: "may not be read: grant `get` on Secrets there", 404: "does not exist: create it"}
+            report.line(False, f"Secret {namespace}/{name}", told[error.status])
+            return None
+        for key, value in found[name].items():
+            if key not in _NOT_SECRET:
+                report.hold(value.strip())
+    return found
+
+
+def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:
+    auth, data = spec.auth, secrets[spec.auth.secret_name]
+    missing = [key for key in _KEYS[auth.kind] if not data.get(key, "").strip()]
+    title = f"Secret {namespace}/{auth.secret_name}"
+    if missing:
+        report.line(False, title, f"lacks {', '.join(missing)}: add what auth.{auth.kind} needs")
+        return None
+    report.line(True, title, f"has {', '.join(_KEYS[auth.kind])}")
+    value = {key: text.strip() for key, text in data.items()}
+    if auth.kind == "accessKey":
+        return AccessKey(value["accessKey"], value["secretKey"], value.get("securityToken") or None)
+    if auth.kind == "token":
+        return Token(value["token"])
+    return Password(value["username"], data["password"], value["domainName"], auth.iam_endpoint or "")
+
+
+def _trust(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> ssl.SSLContext | None:
+    pem, where = spec.ca_bundle, "spec.tls.caBundle"
+    if spec.ca_secret:
+        name, key = spec.ca_secret
+        pem, where = secrets[name].get(key, ""), f"key {key} of Secret {namespace}/{name}"
+    if pem is None:
+        return public_trust()
+    try:
+        context = ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        report.line(False, where, "holds no certificates that can be read: write PEM certificates")
+        return None
+    return context if report.line(True, where, f"{len(context.get_ca_certs())} trusted certificates") else None
