@@ -42,6 +42,13 @@ MODULES = (
     ),
     GoModule("actionlint", "1.7.12", "half a minute", programs=("actionlint",)),
     GoModule("judges", "1", "half a minute", programs=("kstatus", "argolua")),
+    GoModule(
+        "controller-runtime",
+        "0.25.2",
+        "1 to 3 minutes",
+        programs=("controller-runtime",),
+        place=Path(__file__).parents[2] / "examples" / "consumers" / "controller-runtime",
+    ),
 )
 
 
