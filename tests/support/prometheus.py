@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -120,6 +121,12 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series of an instant query."""
         return list(self.ask("query", query=expression)["result"])
+
+    def query_range(self, expression: str, *, seconds: float, step: float) -> list[dict[str, Any]]:
+        """Return the series of a query over the last `seconds`, a value each `step` seconds."""
+        now = time.time()
+        times = {"start": f"{now - seconds:.3f}", "end": f"{now:.3f}", "step": str(step)}
+        return list(self.ask("query_range", query=expression, **times)["result"])
 
     def firing(self, expression: str = "ALERTS") -> set[tuple[str, str]]:
         """Return job and name of the alerts that fire."""

@@ -115,6 +115,15 @@ class World:
         self._cut_off("watch", Fault(verb="watch", path="evsjobs"), Fault(verb="list", path="evsjobs"))
         self._refuse_writes()
         self._lose_the_end()
+        self._end_well_and_badly()
+
+    def _end_well_and_badly(self) -> None:
+        """Let jobs of the operator without a fault end while it is watched."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        failure = {"error_code": "EVS.5413", "fail_reason": "overLimit: VolumeSizeExceedsAvailableQuota"}
+        cloud = self.operators["healthy"].cloud
+        cloud.put(_id(1), body("SUCCESS", job_id=_id(1), end_time=now))
+        cloud.put(_id(2), body("FAIL", job_id=_id(2), end_time=now, **failure))
 
     def _cut_off(self, name: str, *faults: Fault) -> None:
         proxy = self.operators[name].proxy
@@ -233,7 +242,6 @@ def _jobs(name: str, cloud: ScriptedCloud, gate: threading.Event) -> Sequence[di
     numbers = {"healthy": range(1, 5), "overdue": range(1, _WAITING + 1), "writes": range(0)}.get(name, range(1, 2))
     answers: dict[int, dict[str, Any]] = {}
     if name == "healthy":
-        answers = {2: body("FAIL", error_code="EVS.5413", fail_reason="overLimit: VolumeSizeExceedsAvailableQuota")}
         answers[3] = batch("RUNNING", sub(1, "SUCCESS"), sub(2, "RUNNING"))
     for number in numbers:
         job_id = _id(number)

@@ -95,10 +95,10 @@ class Poller:
         except KubeError as error:
             entry.write_failures += 1
             wait = min(2.0**entry.write_failures, 60.0)
-            _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message)
+            _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message, extra=_named(entry))
             self._scheduler.schedule(entry, self._clock() + wait)
         except Exception:  # noqa: BLE001  # a fault of ours in one EvsJob must not end the worker of all
-            _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name)
+            _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name, extra=_named(entry))
             self._scheduler.schedule(entry, self._clock() + 60.0)
         finally:
             if call is not None and entry.last_poll == last_poll:
@@ -165,8 +165,8 @@ class Poller:
         self._metrics.polls.labels(reason=reason).inc()
         if _log.isEnabledFor(logging.DEBUG) and entry.spec is not None:
             said = observation.message() if isinstance(observation, Trouble) else observation.job.status
-            fields = {"job": entry.spec.job_id, "connection": entry.connection, "reason": str(reason)}
-            _log.debug("EvsJob %s/%s polled: %s", entry.namespace, entry.name, said, extra=fields)
+            fields = {"job": entry.spec.job_id, "reason": str(reason)} | _named(entry)
+            _log.debug("EvsJob %s/%s: polled: %s", entry.namespace, entry.name, said, extra=fields)
 
     async def _observe(
         self, entry: Entry, call: CallBudget | None
@@ -312,3 +312,7 @@ class Poller:
     def subject_of(self, entry: Entry) -> Subject:
         """Return the entry in the words of `decide()`."""
         return self._writer.subject_of(entry, None)
+
+
+def _named(entry: Entry) -> dict[str, str]:
+    return {"evsjob": f"{entry.namespace}/{entry.name}", "connection": entry.connection}

@@ -88,7 +88,8 @@ class StatusWriter:
         except KubeError as error:
             if error.status not in (404, 409):
                 raise
-        _log.info("EvsJob %s/%s: deleted, ttlSecondsAfterFinished is over", entry.namespace, entry.name)
+        named = {"evsjob": f"{entry.namespace}/{entry.name}"}
+        _log.info("EvsJob %s/%s: deleted, ttlSecondsAfterFinished is over", entry.namespace, entry.name, extra=named)
         self._store.remove(entry.uid)
 
     def subject_of(self, entry: Entry, project_id: str | None) -> Subject:
