@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from evs_operator.cloud import errors
-from evs_operator.cloud.auth import auth_for
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.job import Job, Outcome
+from evs_operator.cloud.sign_in import auth_for
 from evs_simulator.world import DEMO_ACCESS_KEY, DEMO_SECRET_KEY
 from support.simulator import PROJECT, TOKEN, SimulatorProcess, run_simulator
 
@@ -300,7 +300,8 @@ async def test_trouble_of_iam_names_iam(cloud: SimulatorProcess, asker: Asker) -
     assert (type(found), found.code) == (errors.RateLimited, "IAM.0012")
     assert "IAM 127.0.0.1" in found.message
     cloud.clear_faults()
-    assert type(await asker.refused()) is errors.JobMissing
+    assert type(await asker.refused()) is errors.RateLimited  # IAM is left alone for a minute
+    assert len(cloud.requests("/v3/auth/tokens")) == 1
 
 
 async def test_a_host_that_is_not_permitted_gets_no_request(cloud: SimulatorProcess, asker: Asker) -> None:

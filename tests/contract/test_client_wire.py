@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from evs_operator.cloud import errors
-from evs_operator.cloud.auth import PasswordAuth, TokenAuth
+from evs_operator.cloud.auth import TokenAuth
 from evs_operator.cloud.client import MAX_BODY, EvsClient
 from evs_operator.cloud.credentials import Password, Token
+from evs_operator.cloud.sign_in import auth_for
 from support.jobs import JOB_ID, body
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
@@ -255,7 +256,7 @@ async def test_a_caller_that_gives_up_leaves_the_client_usable() -> None:
 
 async def test_a_hung_iam_is_a_time_out_of_all_that_wait_for_its_token() -> None:
     async with served(hang) as iam, served(answering(answer())) as evs:
-        auth = PasswordAuth(Password("u", "p", "d", iam), PROJECT, clock=lambda: datetime.now(UTC))
+        auth = auth_for(Password("u", "p", "d", iam), PROJECT, clock=lambda: datetime.now(UTC))
         async with EvsClient(evs, auth, read_timeout=0.2, total_timeout=0.5) as asking:
             calls = [asking.get_job(PROJECT, JOB_ID) for _ in range(5)]
             found = await asyncio.gather(*calls, return_exceptions=True)
@@ -266,7 +267,7 @@ async def test_an_iam_that_refuses_connections_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         iam = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        auth = PasswordAuth(Password("u", "p", "d", iam), PROJECT, clock=lambda: datetime.now(UTC))
+        auth = auth_for(Password("u", "p", "d", iam), PROJECT, clock=lambda: datetime.now(UTC))
         async with EvsClient("http://evs.invalid", auth) as asking:
             with pytest.raises(errors.Unreachable, match=iam.split("://")[1]):
                 await asking.get_job(PROJECT, JOB_ID)
@@ -274,7 +275,7 @@ async def test_an_iam_that_refuses_connections_is_named() -> None:
 
 @pytest.mark.parametrize("url", ["evs.example.com", "", "/v3", "ftp://iam.example.com", "https://iam example.com"])
 async def test_an_iam_endpoint_that_is_none_is_an_error_like_any_other(url: str) -> None:
-    auth = PasswordAuth(Password("u", "p", "d", url), PROJECT, clock=lambda: datetime.now(UTC))
+    auth = auth_for(Password("u", "p", "d", url), PROJECT, clock=lambda: datetime.now(UTC))
     async with EvsClient("http://evs.invalid", auth) as asking:
         with pytest.raises(errors.CloudError):
             await asking.get_job(PROJECT, JOB_ID)

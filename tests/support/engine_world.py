@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
+
 from evs_operator.cloud import errors
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.job import Job
@@ -140,7 +142,7 @@ class _Sessions(Sessions):
 
     cloud: Cloud
 
-    def client(self, session: Session, project_id: str) -> Any:
+    def _evs_client(self, session: Session, auth: httpx.Auth) -> Any:
         return _Client(self.cloud, session.credentials.token)  # type: ignore[union-attr]
 
 

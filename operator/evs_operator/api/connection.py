@@ -1,30 +1,39 @@
 """Reads the spec of EvsConnection and ClusterEvsConnection into one frozen value.
 
-Secrets are named here, never read: `secret_ref` is a name, in the connection's own namespace or, for a
-ClusterEvsConnection, in the operator's namespace.
+Secrets are named here, never read: a reference is a name and nothing else, in the connection's own namespace or, for
+a ClusterEvsConnection, in the operator's namespace.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from .object_names import is_object_name
 from .spec import SpecError, as_mapping
 
-AuthKind = Literal["accessKey", "password", "token"]
-_AUTH_KINDS: tuple[AuthKind, ...] = ("accessKey", "password", "token")
+AuthKind = Literal["accessKey", "password", "token", "oidc", "instanceMetadata"]
+_OF_A_SECRET: Final[tuple[AuthKind, ...]] = ("accessKey", "password", "token")
+PLATFORM_AUTH: Final[tuple[AuthKind, ...]] = ("oidc", "instanceMetadata")
+"""Ways to sign in as the operator itself: for a ClusterEvsConnection alone, and where the operator's flags allow it."""
+DEFAULT_METADATA: Final = "http://169.254.169.254"
+_PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SECRET_KEY = re.compile(r"[-._A-Za-z0-9]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionAuth:
-    """`spec.auth`: how to sign in, and the Secret that holds what that needs."""
+    """`spec.auth`: how to sign in, and the Secret that holds what that needs, where it needs one."""
 
     kind: AuthKind
-    secret_name: str
+    secret_name: str | None = None
     iam_endpoint: str | None = None
+    identity_provider: str | None = None
+    metadata_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +73,17 @@ class ConnectionSpec:
     allowed: AllowedNamespaces = AllowedNamespaces()
 
 
-def parse_connection(raw: object) -> ConnectionSpec:
-    """Read a connection's spec; raise SpecError naming the first field that cannot be used."""
+def parse_connection(raw: object, *, cluster: bool = False) -> ConnectionSpec:
+    """Read a connection's spec, `cluster` that of a ClusterEvsConnection.
+
+    Raises SpecError naming the first field that cannot be used.
+    """
     spec = as_mapping(raw, "spec")
     tls = as_mapping(spec.get("tls") or {}, "spec.tls")
     limit = as_mapping(spec.get("rateLimit") or {}, "spec.rateLimit")
     return ConnectionSpec(
         endpoint=_text(spec, "endpoint", "spec."),
-        auth=_auth(spec.get("auth")),
+        auth=_auth(spec.get("auth"), _OF_A_SECRET + PLATFORM_AUTH if cluster else _OF_A_SECRET),
         project_id=_optional_text(spec, "projectId", "spec."),
         region=_optional_text(spec, "region", "spec."),
         ca_bundle=_ca_bundle(tls.get("caBundle")),
@@ -82,16 +94,37 @@ def parse_connection(raw: object) -> ConnectionSpec:
     )
 
 
-def _auth(raw: object) -> ConnectionAuth:
+def _auth(raw: object, kinds: tuple[AuthKind, ...]) -> ConnectionAuth:
     auth = as_mapping(raw, "spec.auth")
-    chosen = [kind for kind in _AUTH_KINDS if auth.get(kind) is not None]
+    chosen = [kind for kind in kinds if auth.get(kind) is not None]
     if len(chosen) != 1:
-        raise SpecError("spec.auth: write exactly one of accessKey, password, token")
+        raise SpecError(f"spec.auth: write exactly one of {', '.join(kinds)}")
     kind = chosen[0]
-    value = as_mapping(auth[kind], f"spec.auth.{kind}")
-    secret = as_mapping(value.get("secretRef"), f"spec.auth.{kind}.secretRef")
-    iam = _text(value, "iamEndpoint", "spec.auth.password.") if kind == "password" else None
-    return ConnectionAuth(kind, _text(secret, "name", f"spec.auth.{kind}.secretRef."), iam)
+    where = f"spec.auth.{kind}"
+    value = as_mapping(auth[kind], where)
+    if kind == "instanceMetadata":
+        return ConnectionAuth(
+            kind, metadata_endpoint=_optional_text(value, "endpoint", f"{where}.") or DEFAULT_METADATA
+        )
+    iam = _text(value, "iamEndpoint", f"{where}.") if kind in ("password", "oidc") else None
+    if kind == "oidc":
+        return ConnectionAuth(kind, iam_endpoint=iam, identity_provider=_provider(value))
+    return ConnectionAuth(kind, _secret_name(value.get("secretRef"), f"{where}.secretRef"), iam)
+
+
+def _provider(raw: Mapping[str, object]) -> str:
+    name = _text(raw, "identityProvider", "spec.auth.oidc.")
+    if not _PROVIDER.fullmatch(name):
+        raise SpecError("spec.auth.oidc.identityProvider: write the name of the identity provider in IAM")
+    return name
+
+
+def _secret_name(raw: object, where: str) -> str:
+    """Read the name of a Secret; it becomes a part of a path, so nothing but a name will do."""
+    name = _text(as_mapping(raw, where), "name", f"{where}.")
+    if not is_object_name(name):
+        raise SpecError(f"{where}.name: write the name of a Secret: lower-case letters, digits, dashes and dots")
+    return name
 
 
 def _ca_bundle(raw: object) -> str | None:
@@ -109,8 +142,11 @@ def _ca_bundle(raw: object) -> str | None:
 def _ca_secret(raw: object) -> tuple[str, str] | None:
     if raw is None:
         return None
-    ref = as_mapping(raw, "spec.tls.caSecretRef")
-    return (_text(ref, "name", "spec.tls.caSecretRef."), str(ref.get("key") or "ca.crt"))
+    name = _secret_name(raw, "spec.tls.caSecretRef")
+    key = str(as_mapping(raw, "spec.tls.caSecretRef").get("key") or "ca.crt")
+    if not _SECRET_KEY.fullmatch(key):
+        raise SpecError("spec.tls.caSecretRef.key: write a key of the Secret, for example ca.crt")
+    return name, key
 
 
 def _allowed(raw: object) -> AllowedNamespaces:

@@ -74,5 +74,7 @@ class ConnectionReason(StrEnum):
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105  # a reason, not a secret
     UNAUTHORIZED = "Unauthorized"
     ENDPOINT_NOT_ALLOWED = "EndpointNotAllowed"
+    ENDPOINT_INVALID = "EndpointInvalid"
+    AUTH_NOT_ALLOWED = "AuthNotAllowed"
     UNREACHABLE = "Unreachable"
     INVALID_SPEC = "InvalidSpec"

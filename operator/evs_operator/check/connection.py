@@ -16,10 +16,10 @@ from evs_operator.api.connection import ConnectionSpec, parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.spec import SpecError
 from evs_operator.cloud import errors
-from evs_operator.cloud.auth import auth_for
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.sign_in import auth_for
 from evs_operator.cloud.transport import public_trust
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
@@ -65,7 +65,7 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     if not _PROJECT.fullmatch(project_id):
         report.line(False, "project", "none to ask for: write spec.projectId, or name one with --project")
         return
-    auth = auth_for(credentials, project_id, clock=lambda: datetime.now(UTC), on_token=report.hold)
+    auth = auth_for(credentials, project_id, clock=lambda: datetime.now(UTC), hold=report.hold)
     error: errors.CloudError | None = None
     async with EvsClient(spec.endpoint, auth, tls=tls, allow=allow) as client:
         try:
@@ -111,7 +111,7 @@ def _may_be_called(spec: ConnectionSpec, allow: AllowList, report: Report) -> bo
 
 async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, report: Report) -> Secrets | None:
     found: dict[str, Mapping[str, str]] = {}
-    for name in dict.fromkeys([spec.auth.secret_name] + ([spec.ca_secret[0]] if spec.ca_secret else [])):
+    for name in dict.fromkeys(filter(None, (spec.auth.secret_name, spec.ca_secret and spec.ca_secret[0]))):
         try:
             found[name] = await objects.read_secret(api, namespace, name)
         except KubeError as error:
@@ -127,7 +127,7 @@ async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, repo
 
 
 def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:
-    auth, data = spec.auth, secrets[spec.auth.secret_name]
+    auth, data = spec.auth, secrets[spec.auth.secret_name or ""]
     missing = [key for key in _KEYS[auth.kind] if not data.get(key, "").strip()]
     title = f"Secret {namespace}/{auth.secret_name}"
     if missing:

@@ -1,7 +1,7 @@
 """Authentication as `httpx.Auth`: generators that yield requests and receive answers, without I/O of their own.
 
-The client hands one of these to httpx. What is not done here: deciding what a refusal means for a job
-(`classify`), and keeping a refused credential from being tried again (the caller's session).
+The client hands one of these to httpx; `sign_in` makes them for a credential. What is not done here: deciding what a
+refusal means for a job (`classify`), and keeping a refused credential from being tried again (the engine's identity).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import httpx
 
 from . import errors, signing
 from .classify import date_of, error_of
-from .credentials import AccessKey, Credentials, Password, Token
-from .iam import OnToken, TokenCache
+from .credentials import AccessKey, Token
+from .iam import Tokens
+from .machine import MachineKeys
 
 Clock = Callable[[], datetime]
 
@@ -37,97 +38,159 @@ class TokenAuth(httpx.Auth):
         yield request
 
 
-class AccessKeyAuth(httpx.Auth):
-    """AK/SK. Each request is signed anew; a clock that is off is corrected once by the answer's `Date`."""
+class Signer:
+    """Signs requests, and learns from an answer how far our clock is off the gateway's."""
 
-    def __init__(self, credential: AccessKey, project_id: str, *, clock: Clock) -> None:
-        self._credential = credential
-        self._project_id = project_id
+    def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._skew = timedelta()
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Sign; where the gateway calls the signature expired, sign once more with the gateway's time."""
-        _check_sendable("the access key", self._credential.access_key)
-        _check_sendable("the security token", self._credential.security_token or "")
-        self._sign(request)
-        response = yield request
-        if response.status_code != httpx.codes.UNAUTHORIZED:
-            return
-        await response.aread()
-        theirs = date_of(response.headers.get("Date"))
-        if theirs is None or _SKEW_WORDS not in response.text:
-            return
-        self._skew = theirs - self._clock()
-        self._sign(request)
-        yield request
-
-    def _sign(self, request: httpx.Request) -> None:
+    def sign(self, request: httpx.Request, key: AccessKey, project_id: str) -> None:
+        """Put the headers of a signature made now into a request."""
         # X-Security-Token stays unsigned: a mismatch makes the gateway echo every signed value.
         date = signing.sdk_date(self._clock() + self._skew)
         request.headers["X-Sdk-Date"] = date
-        request.headers["X-Project-Id"] = self._project_id
-        signed = {
-            "host": request.headers["Host"],
-            "x-project-id": self._project_id,
-            "x-sdk-date": date,
-        }
+        request.headers["X-Project-Id"] = project_id
+        signed = {"host": request.headers["Host"], "x-project-id": project_id, "x-sdk-date": date}
         path = request.url.raw_path.partition(b"?")[0].decode("ascii")
         query = list(request.url.params.multi_items())
         canonical = signing.canonical_request(request.method, path, query, signed, request.content)
-        made = signing.signature(self._credential.secret_key, date, canonical)
-        request.headers["Authorization"] = signing.authorization(self._credential.access_key, list(signed), made)
-        if self._credential.security_token:
-            request.headers["X-Security-Token"] = self._credential.security_token
+        made = signing.signature(key.secret_key, date, canonical)
+        request.headers["Authorization"] = signing.authorization(key.access_key, list(signed), made)
+        if key.security_token:
+            request.headers["X-Security-Token"] = key.security_token
+
+    async def is_off(self, response: httpx.Response) -> bool:
+        """Tell whether an answer calls the signature expired, and take over the gateway's time."""
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return False
+        await response.aread()
+        theirs = date_of(response.headers.get("Date"))
+        if theirs is None or _SKEW_WORDS not in response.text:
+            return False
+        self._skew = theirs - self._clock()
+        return True
 
 
-class PasswordAuth(httpx.Auth):
-    """An IAM user: a token of the project is asked for once, however many calls wait, and renewed in time."""
+class AccessKeyAuth(httpx.Auth):
+    """AK/SK. Each request is signed anew; a clock that is off is corrected once by the answer's `Date`."""
 
-    def __init__(self, credential: Password, project_id: str, *, clock: Clock, on_token: OnToken | None = None) -> None:
+    def __init__(self, credential: AccessKey, project_id: str, *, signer: Signer) -> None:
+        self._credential = credential
+        self._project_id = project_id
+        self._signer = signer
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Sign; where the gateway calls the signature expired, sign once more with the gateway's time."""
+        _check_key(self._credential)
+        self._signer.sign(request, self._credential, self._project_id)
+        response = yield request
+        if await self._signer.is_off(response):
+            self._signer.sign(request, self._credential, self._project_id)
+            yield request
+
+
+class MachineKeyAuth(httpx.Auth):
+    """The temporary key of the machine: asked for once for all calls, renewed in time and when it is refused."""
+
+    def __init__(self, keys: MachineKeys, project_id: str, *, signer: Signer, clock: Clock) -> None:
+        self._keys = keys
+        self._project_id = project_id
+        self._signer = signer
         self._clock = clock
-        self._tokens = TokenCache(credential, project_id, clock=clock, on_token=on_token)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Sign with the key; where it is refused, take a newer one and try once more."""
+        issued = self._keys.issued
+        for last in (False, True):
+            seen = issued.answers
+            async with issued.turn():
+                key = issued.current(seen)
+                if key is None:
+                    try:
+                        answer = yield _as_asked(self._keys.token_request(), request)
+                        await answer.aread()
+                        asking = self._keys.key_request(answer)
+                        answer = yield _as_asked(asking, request)
+                        await answer.aread()
+                        key = self._keys.accept(answer)
+                    except errors.CloudError as error:
+                        key = issued.refuse(error)
+                    except GeneratorExit:
+                        issued.unanswered()
+                        raise
+                    last = True  # what was given a moment ago is not asked for again
+            _check_key(key)
+            self._signer.sign(request, key, self._project_id)
+            response = yield request
+            if await self._signer.is_off(response):
+                self._signer.sign(request, key, self._project_id)
+                response = yield request
+            if last or not await _is_refused(response, self._clock()):
+                return
+            issued.discard(key)
+
+
+class GrantedTokenAuth(httpx.Auth):
+    """A token of IAM: asked for once, however many calls wait for it, and renewed in time and when refused."""
+
+    def __init__(self, tokens: Tokens, project_id: str, *, clock: Clock) -> None:
+        self._tokens = tokens
+        self._project_id = project_id
+        self._clock = clock
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the token along; where it is refused, take a newer one and try once more."""
+        issued = self._tokens.of(self._project_id)
         for last in (False, True):
-            seen = self._tokens.answers
-            async with self._tokens.lock:
-                token = self._tokens.current(seen)
+            seen = issued.answers
+            async with issued.turn():
+                token = issued.current(seen)
                 if token is None:
-                    asking = self._tokens.request()
-                    asking.extensions = dict(request.extensions)  # the client's time-outs
-                    answer = yield asking
-                    await answer.aread()
-                    token = self._tokens.accept(answer)
+                    asking = await self._tokens.request(self._project_id)
+                    try:
+                        answer = yield _as_asked(asking, request)
+                        await answer.aread()
+                    except GeneratorExit:
+                        issued.unanswered()
+                        raise
+                    token = self._tokens.accept(self._project_id, answer)
                     last = True  # what IAM has granted a moment ago is not renewed
             request.headers["X-Auth-Token"] = token
             response = yield request
-            if last or not await _is_token_refused(response, self._clock()):
+            if last or not await _is_refused(response, self._clock()):
                 return
-            self._tokens.discard(token)
+            issued.discard(token)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Refuse: the token is shared between concurrent calls of one event loop."""
-        raise RuntimeError("PasswordAuth works with an AsyncClient only")
+        raise RuntimeError("a granted token works with an AsyncClient only")
 
 
-def auth_for(credentials: Credentials, project_id: str, *, clock: Clock, on_token: OnToken | None = None) -> httpx.Auth:
-    """Return the authentication for one credential and project; `clock` returns aware times.
+class ProofAuth(httpx.Auth):
+    """Asks IAM for a token without a project and sends nothing else: it shows that the credential is good."""
 
-    `on_token` is told each token that IAM grants before it is used: it is a secret that nobody else knows of.
-    """
-    match credentials:
-        case AccessKey():
-            return AccessKeyAuth(credentials, project_id, clock=clock)
-        case Password():
-            return PasswordAuth(credentials, project_id, clock=clock, on_token=on_token)
-        case Token():
-            return TokenAuth(credentials)
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Ask IAM in the place of what was to be sent; raises the CloudError of a refusal."""
+        issued = self._tokens.of(None)
+        seen = issued.answers
+        async with issued.turn():
+            issued.current(seen)
+            answer = yield _as_asked(await self._tokens.request(None), request)
+            await answer.aread()
+            issued.discard(self._tokens.accept(None, answer))
 
 
-async def _is_token_refused(response: httpx.Response, now: datetime) -> bool:
-    """Tell whether an answer says that the token has expired, under whichever status (evs-api 1, facts 6 and 8)."""
+def _as_asked(asking: httpx.Request, request: httpx.Request) -> httpx.Request:
+    asking.extensions = dict(request.extensions)  # the client's time-outs
+    return asking
+
+
+async def _is_refused(response: httpx.Response, now: datetime) -> bool:
+    """Tell whether an answer says that a credential has expired, under whichever status (evs-api 1, facts 6, 8)."""
     if 300 <= response.status_code < 400:
         return False
     await response.aread()
@@ -135,6 +198,11 @@ async def _is_token_refused(response: httpx.Response, now: datetime) -> bool:
         return False
     error = error_of(response.status_code, response.headers, response.content, where="", now=now)
     return isinstance(error, errors.Unauthorized) and not isinstance(error, errors.AccessKeyLocked)
+
+
+def _check_key(key: AccessKey) -> None:
+    _check_sendable("the access key", key.access_key)
+    _check_sendable("the security token", key.security_token or "")
 
 
 def _check_sendable(what: str, value: str) -> None:

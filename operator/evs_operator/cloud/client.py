@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -25,6 +26,8 @@ from .transport import CloudTransport, OnCall
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read; 10,000 sub-jobs are 2.6 MB."""
 
+_NO_ID: Final = "0" * 32
+"""No job and no project has this id."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _HEADERS: Final = {
     "Accept": "application/json",
@@ -76,13 +79,7 @@ class EvsClient:
             if not _ID.fullmatch(value):  # nothing but an id becomes a part of the path
                 raise errors.Rejected(f"{self._where} was not asked: {value[:64]!r} cannot be the id of a {name}")
         url = f"{self._origin}/v1/{project_id}/jobs/{job_id}"
-        try:
-            async with asyncio.timeout(self._total_timeout):
-                response = await self._http.get(url, headers={"X-Project-Id": project_id})
-        except TimeoutError as error:
-            raise errors.PollTimeout(f"{self._where} did not answer in time") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:  # IAM's endpoint is none
-            raise errors.EndpointInvalid(f"{self._where} cannot be asked: {type(error).__name__}") from None
+        response = await self._get(url, headers={"X-Project-Id": project_id})
         return read_answer(
             response.status_code,
             response.headers,
@@ -91,6 +88,34 @@ class EvsClient:
             where=self._where,
             now=datetime.now(UTC),
         )
+
+    async def _get(
+        self, url: str, *, headers: Mapping[str, str] | None = None, auth: httpx.Auth | None = None
+    ) -> httpx.Response:
+        """Send a GET with the client's authentication, or another; raises CloudError where no answer comes."""
+        signed = httpx.USE_CLIENT_DEFAULT if auth is None else auth
+        try:
+            async with asyncio.timeout(self._total_timeout):
+                return await self._http.get(url, headers=headers, auth=signed)
+        except TimeoutError as error:
+            raise errors.PollTimeout(f"{self._where} did not answer in time") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # IAM's endpoint is none
+            raise errors.EndpointInvalid(f"{self._where} cannot be asked: {type(error).__name__}") from None
+
+    async def prove(self, project_id: str | None, proof: httpx.Auth | None) -> None:
+        """Return where one call shows that the credential is accepted; raises CloudError where it does not.
+
+        Without a project `proof` signs in alone where the credential has one (`SignIn.proof`); else the answer that
+        there is no such job, or no such project, shows as much.
+        """
+        if project_id is None and proof is not None:
+            await self._get(self._origin, auth=proof)
+            return
+        try:
+            await self.get_job(project_id or _NO_ID, _NO_ID)
+        except (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected) as error:
+            if error.signing_in:
+                raise
 
     async def aclose(self) -> None:
         """Close all connections."""

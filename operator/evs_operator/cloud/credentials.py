@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -31,4 +32,34 @@ class Password:
     iam_endpoint: str
 
 
-Credentials = AccessKey | Token | Password
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """The operator's own identity token, in a file, for tokens of IAM by the name of an identity provider there."""
+
+    iam_endpoint: str
+    identity_provider: str
+    token_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMetadata:
+    """The agency of the machine that the operator runs on; `endpoint` is the origin of its metadata service."""
+
+    endpoint: str
+
+
+Credentials = AccessKey | Token | Password | Oidc | InstanceMetadata
+
+
+def secrets_of(credentials: Credentials) -> Iterator[str]:
+    """Yield the secret values of a credential, for redaction."""
+    match credentials:
+        case AccessKey():
+            yield credentials.access_key
+            yield credentials.secret_key
+            if credentials.security_token:
+                yield credentials.security_token
+        case Password():
+            yield credentials.password
+        case Token():
+            yield credentials.token

@@ -36,6 +36,8 @@ class CloudError(Exception):
 
     `message` is one line of at most 512 characters, the same for the same trouble, and may quote the server: redact
     it before it is shown. `code` is the server's; `http_status` and `request_id` are None where no answer came.
+    `signing_in`: it was not EVS that was asked, but who issues tokens or keys. `shared`: another call met it, this one
+    was not made. `advice` says what to do where that is not the usual.
     """
 
     def __init__(
@@ -52,6 +54,9 @@ class CloudError(Exception):
         self.code = code
         self.http_status = http_status
         self.request_id = request_id
+        self.signing_in = False
+        self.shared = False
+        self.advice = ""
 
 
 class PassingError(CloudError):
@@ -89,13 +94,15 @@ class ActionRequired(CloudError):
 
 
 class Unauthorized(ActionRequired):
-    """The credential is refused."""
+    """The credential is refused; `retry_after` in seconds where it is known when trying again makes sense."""
+
+    retry_after: float | None = None
 
 
 class AccessKeyLocked(Unauthorized):
     """Too many failures in a row: calls must stop for `retry_after` seconds (evs-api 5.3: five minutes)."""
 
-    retry_after: float = 300.0
+    retry_after = 300.0
 
 
 class Forbidden(ActionRequired):

@@ -1,116 +1,119 @@
-"""Tokens of IAM for a user with a password (evs-api 6): what is asked, what is answered, how long it is kept.
+"""Tokens of IAM (evs-api 6): how one is asked for with a password, and what an answer that grants or refuses it means.
 
-Used by `PasswordAuth`, which sends the requests. A refused password is not tried again for five minutes: IAM
-locks users after a few failures, and a changed Secret brings a new instance anyway.
+`auth` sends the requests, `issued` keeps what they bring. `oidc` asks for the same tokens in another way.
 """
 
 from __future__ import annotations
 
-import asyncio
-import copy
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
 from . import errors
 from .classify import error_of
 from .credentials import Password
+from .issued import Issued, Issuer
 from .times import parse_time
 
-_RENEW_BEFORE: Final = timedelta(hours=1)
+RENEW_BEFORE: Final = timedelta(hours=1)
 _LIFE: Final = timedelta(hours=24)
-_SHORTEST_USE: Final = timedelta(minutes=1)
-_REFUSED_FOR: Final = timedelta(seconds=300)
-
-OnToken = Callable[[str], None]
+_HEADERS: Final = {"Accept": "application/json"}
 
 
-class TokenCache:
-    """The token of one user for one project, in memory only. `lock` makes one request serve all that wait."""
+class TokenRequests(Protocol):
+    """Builds the requests for the tokens of one identity."""
 
-    def __init__(
-        self,
-        credential: Password,
-        project_id: str,
-        *,
-        clock: Callable[[], datetime],
-        on_token: OnToken | None = None,
-    ) -> None:
-        self.lock = asyncio.Lock()
+    advice: str
+    """What to do where they are refused; "" for the usual."""
+
+    async def request(self, project_id: str | None) -> httpx.Request:
+        """Build the request for a token of a project; None asks for one that only proves who asks."""
+
+
+class PasswordRequests:
+    """Asks as an IAM user with a password."""
+
+    advice = ""
+
+    def __init__(self, credential: Password) -> None:
         self._credential = credential
-        self._project_id = project_id
-        self._clock = clock
-        self._on_token = on_token
-        self._token = ""
-        self._renew_at: datetime | None = None
-        self._refused_until: datetime | None = None
-        self._failure: errors.CloudError | None = None
-        self.answers = 0
-        """How often IAM has answered: who waited for the lock meanwhile shares the answer."""
 
-    def current(self, seen: int) -> str | None:
-        """Return the token, None where a new one is due; raise the refusal of a moment ago.
-
-        `seen` is `answers` before the caller began to wait: a failure since then is the caller's too.
-        """
-        now = self._clock()
-        if self._failure is not None and (
-            self.answers != seen or (self._refused_until is not None and now < self._refused_until)
-        ):
-            raise copy.copy(self._failure)  # each caller adds its own traceback
-        return self._token if self._token and self._renew_at and now < self._renew_at else None
-
-    def discard(self, token: str) -> None:
-        """Forget a token that was refused, unless another caller has replaced it by now."""
-        if token == self._token:
-            self._token = ""
-
-    def request(self) -> httpx.Request:
-        """Build the request for a token of the project."""
-        user = {
-            "name": self._credential.username,
-            "password": self._credential.password,
-            "domain": {"name": self._credential.domain_name},
-        }
+    async def request(self, project_id: str | None) -> httpx.Request:
+        """Build the request; without a project the token is one for the user's domain."""
+        domain = {"name": self._credential.domain_name}
+        user = {"name": self._credential.username, "password": self._credential.password, "domain": domain}
         identity = {"methods": ["password"], "password": {"user": user}}
-        origin = self._credential.iam_endpoint.rstrip("/").removesuffix("/v3")
+        scope = {"project": {"id": project_id}} if project_id else {"domain": domain}
         return httpx.Request(
             "POST",
-            f"{origin}/v3/auth/tokens",
+            f"{iam_origin(self._credential.iam_endpoint)}/v3/auth/tokens",
             params={"nocatalog": "true"},
-            json={"auth": {"identity": identity, "scope": {"project": {"id": self._project_id}}}},
-            headers={"Accept": "application/json"},
+            json={"auth": {"identity": identity, "scope": scope}},
+            headers=_HEADERS,
         )
 
-    def accept(self, response: httpx.Response) -> str:
-        """Keep and return the token of an answer; raise the CloudError of a refusal."""
-        self.answers += 1
+
+class Tokens:
+    """The tokens of one identity, one for each project; `hold` is told of each before it is used."""
+
+    def __init__(
+        self, requests: TokenRequests, *, clock: Callable[[], datetime], hold: Callable[[str], None] | None = None
+    ) -> None:
+        self._requests = requests
+        self._clock = clock
+        self._hold = hold or (lambda secret: None)
+        self._issuer = Issuer()
+        self._by_project: dict[str | None, Issued[str]] = {}
+
+    def of(self, project_id: str | None) -> Issued[str]:
+        """Return the token of a project, issued or not."""
+        if project_id not in self._by_project:
+            self._by_project[project_id] = Issued(self._issuer, renew_before=RENEW_BEFORE, clock=self._clock)
+        return self._by_project[project_id]
+
+    def held(self) -> list[str]:
+        """Return all tokens that are held now."""
+        return [issued.value for issued in self._by_project.values() if issued.value is not None]
+
+    async def request(self, project_id: str | None) -> httpx.Request:
+        """Build the request for the token of a project; raises Unauthorized where there is nothing to ask with."""
+        return await self._requests.request(project_id)
+
+    def accept(self, project_id: str | None, response: httpx.Response) -> str:
+        """Keep and return the token of an answer that is read; raise the CloudError of a refusal."""
         now = self._clock()
         token = str(response.headers.get("X-Subject-Token", ""))
-        if response.status_code != httpx.codes.CREATED or not (token.isascii() and token.isprintable() and token):
-            self._failure = self._refused(response)
-            lasting = isinstance(self._failure, errors.ActionRequired)
-            self._refused_until = now + _REFUSED_FOR if lasting else None
-            raise self._failure
-        if self._on_token is not None:
-            self._on_token(token)
-        life = _life(response, now)
-        # A token that lives shorter than the margin is used for half of its life.
-        self._renew_at = now + max(life - _RENEW_BEFORE, life / 2, _SHORTEST_USE)
-        self._token = token
-        self._failure = self._refused_until = None
-        return token
+        if response.status_code == httpx.codes.CREATED and token and token.isascii() and token.isprintable():
+            self._hold(token)
+            return self.of(project_id).grant(token, _life(response, now))
+        error = _refusal(response, now)
+        if isinstance(error, errors.Unauthorized):
+            error.advice = self._requests.advice
+        return self.of(project_id).refuse(error)
 
-    def _refused(self, response: httpx.Response) -> errors.CloudError:
-        where = f"IAM {response.request.url.netloc.decode()}"
-        if response.status_code == httpx.codes.CREATED:
-            return errors.InvalidResponse(f"{where} answered without a token", http_status=response.status_code)
-        error = error_of(response.status_code, response.headers, response.content, where=where, now=self._clock())
-        if response.status_code in (400, 404) and isinstance(error, errors.Rejected | errors.JobMissing):
-            return errors.Unauthorized(error.message, code=error.code, http_status=error.http_status)
+
+def iam_origin(endpoint: str) -> str:
+    """Return the origin of an IAM endpoint, which may be written with a trailing /v3."""
+    return endpoint.rstrip("/").removesuffix("/v3")
+
+
+def _refusal(response: httpx.Response, now: datetime) -> errors.CloudError:
+    where = f"IAM {response.request.url.netloc.decode()}"
+    status = response.status_code
+    if status < 300:
+        return errors.InvalidResponse(f"{where} answered without a token", http_status=status)
+    error = error_of(status, response.headers, response.content, where=where, now=now)
+    refused = isinstance(error, errors.Unauthorized | errors.Forbidden | errors.Rejected | errors.JobMissing)
+    if not refused or status not in (400, 401, 403, 404):
         return error
+    # IAM says so under 400, 401 and 404 alike; the credential may be good for other projects
+    if error.code == "IAM.1109" or "project" in error.message.lower():
+        return errors.WrongProject(error.message, code=error.code, http_status=status, request_id=error.request_id)
+    if status == httpx.codes.FORBIDDEN:
+        return error
+    return errors.Unauthorized(error.message, code=error.code, http_status=status, request_id=error.request_id)
 
 
 def _life(response: httpx.Response, now: datetime) -> timedelta:

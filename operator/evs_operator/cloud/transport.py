@@ -29,7 +29,7 @@ _MAX_HEADER: Final = 64 * 1024
 _KEEPALIVE: Final = 50.0
 """Seconds that an idle connection is kept; load balancers close it after 60."""
 
-_SIGN_IN_PATH: Final = "/auth/tokens"
+_JOB_PATH: Final = "/jobs/"
 _UNANSWERED: Final[tuple[tuple[type[errors.CloudError], str], ...]] = (
     (errors.PollTimeout, "timeout"),
     (errors.Unreachable, "unreachable"),
@@ -111,7 +111,7 @@ class CloudTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             if self._on_call is not None and code:
-                operation = "create_token" if request.url.path.endswith(_SIGN_IN_PATH) else "get_job"
+                operation = "get_job" if _JOB_PATH in request.url.path else "create_token"
                 self._on_call(operation, code, time.monotonic() - started)
 
 

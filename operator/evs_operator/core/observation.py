@@ -42,6 +42,11 @@ _WHAT_TO_DO: Final[dict[Reason, str]] = {
     Reason.REJECTED: "Check spec.jobId, the project and the endpoint of the connection.",
 }
 
+_LOCKED: Final = (
+    "The cloud has locked the access key for five minutes after too many wrong signatures; no call is made until then. "
+    "Correct the secret key in the connection's Secret, and in whatever else signs with this access key."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class JobSeen:
@@ -52,18 +57,23 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The job could not be seen. `head` names the kind of trouble and is the same as long as that is."""
+    """The job could not be seen. `head` names the kind of trouble and is the same as long as that is.
+
+    `advice` says what to do where that is not the usual for the reason.
+    """
 
     reason: Reason
     head: str
     detail: str = ""
+    advice: str = ""
 
     def message(self) -> str:
         """Say on one line what happened and, where a person must act, what to do."""
         parts = [f"{self.head}: {self.detail}" if self.detail else self.head]
-        if self.reason in _WHAT_TO_DO:
+        advice = self.advice or _WHAT_TO_DO.get(self.reason, "")
+        if advice:
             parts[0] = parts[0].rstrip(" .") + "."
-            parts.append(_WHAT_TO_DO[self.reason])
+            parts.append(advice)
         return one_line(" ".join(parts), MESSAGE_LIMIT)
 
 
@@ -75,4 +85,5 @@ def trouble_of(error: errors.CloudError) -> Trouble:
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.REJECTED)
     status = f"HTTP {error.http_status}" if error.http_status is not None else ""
     head = " ".join(part for part in (status, error.code or "") if part) or str(reason)
-    return Trouble(reason, head, error.message)
+    advice = error.advice or (_LOCKED if isinstance(error, errors.AccessKeyLocked) else "")
+    return Trouble(reason, head, error.message, advice)

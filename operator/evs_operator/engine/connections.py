@@ -1,39 +1,32 @@
-"""Looks after the connections: reads changed Secrets, verifies credentials, writes the connections' status.
+"""Looks after the connections, round by round: takes their changes, has Secrets read and credentials verified.
 
-Secrets are read with GET: again every few seconds while a connection is broken or has unfinished jobs, never
-otherwise. So the operator needs neither `list` nor `watch` on Secrets, and a repaired Secret is noticed at once.
+Secrets are read with GET (`rounds` says when), so the operator needs neither `list` nor `watch` on them. Every change
+polls the EvsJobs that it affects at once. Writing the status is `connection_writer`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, cast
 
-from evs_operator.api.conditions import Condition
-from evs_operator.api.names import EVS_CONNECTION
-from evs_operator.api.reasons import ConnectionReason
-from evs_operator.cloud import errors
-from evs_operator.core.connection_status import ConnectionStatus, connection_status
-from evs_operator.core.observation import trouble_of
-from evs_operator.core.transitions import transition_of_connection
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
-from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 
 from .clock import Clock
+from .connection_writer import ConnectionWriter
 from .poller import Poller
-from .redaction import Redaction
-from .sessions import Session, Sessions
-from .store import Store
+from .rounds import TICK, due_reads
+from .session import Session
+from .sessions import Sessions
+from .verification import Verification
 
-_TICK: Final = 2.0
-_READS_PER_TICK: Final = 20
-"""Secrets read at most per tick: with more connections than that each waits its turn."""
-_PROBE_JOB: Final = "0" * 32
-"""No job has this id: the answer 'no such job' shows that the credential was accepted."""
+_RESYNC: Final = 300.0
+_NAMESPACES: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -46,24 +39,24 @@ class Connections:
         *,
         api: KubeApi,
         sessions: Sessions,
-        store: Store,
         poller: Poller,
         clock: Clock,
-        redaction: Redaction,
-        events: EventRecorder,
+        writer: ConnectionWriter,
+        namespaces: Collection[str],
         wake: Callable[[], None],
     ) -> None:
         self._api = api
         self._sessions = sessions
-        self._store = store
         self._poller = poller
         self._clock = clock
-        self._redaction = redaction
-        self._events = events
+        self._writer = writer
+        self._namespaces = tuple(namespaces)
         self._wake = wake
-        self._dirty: dict[ObjectKey, None] = {}
-        self._turn = 0
-        sessions.on_change = self._mark
+        self._verification = Verification(sessions, clock)
+        self._next_resync = 0.0
+        self._next_namespaces = 0.0
+        sessions.on_change = writer.mark
+        sessions.on_healed = self._poll_healed
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
         """Take a watch event of a connection; its jobs are polled at once where it changed."""
@@ -71,135 +64,77 @@ class Connections:
         namespace = str(metadata.get("namespace")) if kind == EVS_CONNECTION else ""
         key = ObjectKey(kind, namespace, str(metadata.get("name")))
         if event_type == "DELETED":
-            self._sessions.remove(key)
-            self._poller.wake_jobs_of(None)
+            self._remove(key, str(metadata.get("uid")))
         elif (session := self._sessions.apply(key, body)) is not None:
-            self._mark(session)
-            self._poller.wake_jobs_of(session)
-        self._wake()
+            self._writer.mark(session)
+            self._poll_jobs_of(key)
+
+    def resync_soon(self) -> None:
+        """Compare with a LIST in the next round: the watch may have missed that connections were deleted."""
+        self._next_resync = 0.0
 
     async def run(self) -> None:
         """Look after the connections until cancelled."""
-        while True:
-            await asyncio.sleep(_TICK)
-            used = self._used()
-            for session in self._next_ones(used):
-                await self._look_after(session, session.key in used)
-            await self._write_dirty()
-            await self._sessions.close_retired(self._clock())
-
-    def _mark(self, session: Session) -> None:
-        self._dirty[session.key] = None
-        self._redaction.hold(session.literals(), session.key.namespace)
-
-    def _used(self) -> set[ObjectKey]:
-        return {
-            self._sessions.key_of(entry.namespace, entry.spec)
-            for entry in self._store
-            if not entry.finished and entry.spec is not None and not entry.spec.suspend
-        }
-
-    def _next_ones(self, used: set[ObjectKey]) -> list[Session]:
-        """Return the sessions whose Secret is read in this tick, in turns where there are many."""
-        candidates = [s for s in self._sessions if s.spec and (s.key in used or s.block or not s.verified)]
-        if not candidates:
-            return []
-        start = self._turn % len(candidates)
-        self._turn += _READS_PER_TICK
-        return (candidates[start:] + candidates[:start])[:_READS_PER_TICK]
-
-    async def _look_after(self, session: Session, in_use: bool) -> None:
         try:
-            if session.secrets is None and session.block is None:
-                await self._sessions.prepare(session)
-            elif await self._sessions.refresh(session):
+            while True:
+                await asyncio.sleep(TICK)
+                await self._round()
+        finally:
+            await self._verification.aclose()
+
+    async def _round(self) -> None:
+        now = self._clock()
+        await asyncio.gather(*(self._look_at(session) for session in due_reads(self._sessions, now)))
+        self._verification.start_due(self._sessions)
+        if now >= self._next_namespaces:
+            self._next_namespaces = now + _NAMESPACES
+            for key, namespace in await self._sessions.tenancy.newly_allowed():
+                self._poll_jobs_of(key, namespace)
+        if now >= self._next_resync:
+            self._next_resync = now + _RESYNC * random.uniform(0.9, 1.1)
+            await self._resync()
+        await self._writer.write()
+        await self._sessions.close_retired(now)
+
+    async def _look_at(self, session: Session) -> None:
+        """Read the Secrets of one session; the jobs of one whose credential changed are polled at once."""
+        first = not session.read_at
+        try:
+            if await self._sessions.refresh(session) and not first:
                 _log.info("%s %s: Secret changed", session.key.kind, session.key.name)
-                self._poller.wake_jobs_of(session)
-                self._wake()
-            if not in_use and not session.verified and not session.block and not session.verification_tried:
-                await self._verify(session)
+                self._poll_jobs_of(session.key)
         except KubeError as error:
             _log.warning("%s %s: %s", session.key.kind, session.key.name, error.message)
 
-    async def _verify(self, session: Session) -> None:
-        """Find out with one call whether the cloud accepts the credential of a connection without jobs."""
-        project_id = session.spec.project_id if session.spec else None
-        if project_id is None or session.credentials is None:
-            return
-        budget, sent = session.budget, self._clock()
-        if budget.take(sent) > 0:
-            return  # the next tick tries again
-        session.verification_tried = True
-        client = self._sessions.client(session, project_id)
-        try:
-            await client.get_job(project_id, _PROBE_JOB)
-        except errors.RateLimited as error:
-            budget.throttled(self._clock(), error.retry_after, sent)
-            session.verification_tried = False
-            return
-        except errors.Unauthorized as error:
-            budget.answered(self._clock(), sent)
-            self._sessions.refused(session, trouble_of(error), 60.0)
-            self._mark(session)
-            return
-        except (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected):
-            pass  # an answer that is not about the credential: it was accepted
-        except errors.CloudError as error:
-            budget.unanswered(sent)
-            session.unreachable = trouble_of(error).message()
-            session.verification_tried = False
-            self._mark(session)
-            return
-        budget.answered(self._clock(), sent)
-        self._sessions.accepted(session)
-        self._mark(session)
-
-    async def _write_dirty(self) -> None:
-        for key in list(self._dirty):
-            session = self._sessions.get(key)
-            if session is None:
-                del self._dirty[key]
-                continue
+    async def _resync(self) -> None:
+        """Remove connections that were deleted unseen, and take those that the watch has not brought."""
+        for kind, places in ((EVS_CONNECTION, self._namespaces), (CLUSTER_EVS_CONNECTION, ())):
+            started = self._clock()
             try:
-                await self._write(session)
+                found = [
+                    b for place in places or (None,) for b in await objects.list_connections(self._api, kind, place)
+                ]
             except KubeError as error:
-                if error.status == 409:
-                    continue  # the watch brings the newer object; then it is tried again
-                if error.status != 404:
-                    _log.warning("%s %s: %s", key.kind, key.name, error.message)
-                    continue
-            self._dirty.pop(key, None)
+                if error.status != 403:  # without the right to list them there are none here
+                    _log.warning("connections: %s", error.message)
+                continue
+            for body in found:
+                self.on_event(kind, None, body)
+            present = {str(cast(Mapping[str, object], body.get("metadata") or {}).get("uid")) for body in found}
+            for key in self._sessions.gone(present, kind, places, started):
+                _log.info("%s %s: was deleted unseen", key.kind, key.name)
+                self._remove(key, None)
 
-    async def _write(self, session: Session) -> None:
-        previous = cast(list[Condition], session.status.get("conditions") or [])
-        reason, message = _verdict(session)
-        status = connection_status(
-            reason,
-            self._redaction.within(session.key.namespace)(message),
-            generation=session.generation,
-            previous=previous,
-            now=self._clock.wall(),
-        )
-        if _same(status, session.status):
-            return
-        version = await objects.apply_status(self._api, session.key, status, session.resource_version)
-        session.status, session.resource_version = status, version
-        transition = transition_of_connection(previous, status["conditions"])
-        self._events.tell(session.key, session.uid, transition)
+    def _remove(self, key: ObjectKey, uid: str | None) -> None:
+        affected = self._poller.jobs_of(key)
+        if self._sessions.remove(key, uid):
+            self._poller.wake(affected)
+            self._wake()
 
+    def _poll_healed(self, key: ObjectKey) -> None:
+        self._poller.wake([entry for entry in self._poller.jobs_of(key) if not entry.busy])
+        self._wake()
 
-def _verdict(session: Session) -> tuple[ConnectionReason, str]:
-    if session.block is not None:
-        return session.block.reason, session.block.trouble.message()
-    if session.verified:
-        return ConnectionReason.CREDENTIALS_VALID, "the cloud accepted the credential"
-    if session.unreachable:
-        return ConnectionReason.UNREACHABLE, session.unreachable
-    return ConnectionReason.NOT_YET_VERIFIED, "no call was answered with this credential yet"
-
-
-def _same(one: ConnectionStatus, other: Mapping[str, object]) -> bool:
-    own = {condition["type"]: condition for condition in one["conditions"]}
-    conditions = cast(list[Condition], other.get("conditions") or [])
-    theirs = {c["type"]: c for c in conditions if c["type"] in ("Ready", "Reconciling", "Stalled")}
-    return own == theirs and other.get("observedGeneration") == one["observedGeneration"]
+    def _poll_jobs_of(self, key: ObjectKey, namespace: str | None = None) -> None:
+        self._poller.wake([e for e in self._poller.jobs_of(key) if namespace in (None, e.namespace)])
+        self._wake()

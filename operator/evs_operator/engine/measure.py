@@ -15,7 +15,8 @@ from .clock import Clock
 from .dispatcher import Dispatcher
 from .resync import Resync
 from .scheduler import Scheduler
-from .sessions import Session, Sessions, short_name
+from .session import Session
+from .sessions import Sessions, short_name
 from .store import Entry, Store
 
 _INVALID_SPEC = Phase("stalled", "InvalidSpec")

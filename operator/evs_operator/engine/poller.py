@@ -7,32 +7,33 @@ kept and written later without asking the cloud again: the record of a finished 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 from evs_operator.api.conditions import condition_of, parse_timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
-from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.job import Outcome as Word
 from evs_operator.core.decide import Subject, deadline_of
 from evs_operator.core.durations import Durations
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
 from evs_operator.core.schedule import next_poll, patience, teach, work_began
 from evs_operator.kube.api import KubeError
+from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 
 from . import intervals
 from .clock import Clock
 from .dispatcher import CallBudget, Route
 from .scheduler import Scheduler
-from .sessions import ConnectionTroubleError, Session, Sessions, short_name
+from .session import Caller, Session
+from .sessions import ConnectionTroubleError, Sessions, short_name
 from .store import Entry, Store, shrink
 from .writer import StatusWriter
 
 _log = logging.getLogger(__name__)
 
-_REFUSED_WAIT: Final = 60.0
 _UNKNOWN_PATIENCE: Final = 10.0
 """Of an EvsJob that was asked for and never answered about."""
 _SETTLING: Final = 3.0
@@ -61,6 +62,7 @@ class Poller:
         self._durations = durations
         self._metrics = metrics
         self._clock = clock
+        self._woken: set[str] = set()
 
     def route_of(self, entry: Entry) -> Route | None:
         """Return lane and budget of the call that an entry needs; None where it needs none."""
@@ -69,7 +71,7 @@ class Poller:
         session = self._sessions.find(entry.namespace, entry.spec)
         if session is None or session.spec is None:
             return None
-        if session.block and self._clock() < session.block.retry_at:
+        if session.block and session.block.lasts(self._clock(), urgent=entry.request_open):
             return None
         if entry.history is None:
             entry.history = intervals.recalled(entry, session.uid, self._clock)
@@ -103,6 +105,10 @@ class Poller:
         finally:
             if call is not None and entry.last_poll == last_poll:
                 call.unused()
+        if entry.uid in self._woken:
+            self._woken.discard(entry.uid)
+            entry.poll_at = self._clock()
+            self._scheduler.schedule(entry, entry.poll_at)
         if entry.version != version and not entry.deleted:
             self._scheduler.schedule(entry, self._clock())
 
@@ -180,7 +186,9 @@ class Poller:
         entry.connection = short_name(self._sessions.key_of(entry.namespace, entry.spec))
         for _ in range(2):
             try:
-                session, project_id, client = await self._sessions.client_for(entry.namespace, entry.spec)
+                session, project_id, client = await self._sessions.client_for(
+                    entry.namespace, entry.spec, urgent=entry.request_open
+                )
             except ConnectionTroubleError as trouble:
                 entry.failures += 1
                 return None, None, trouble.trouble
@@ -195,7 +203,7 @@ class Poller:
             # refused, but the Secret holds another credential by now: that one is tried at once
         return session, project_id, observation
 
-    async def _poll(self, entry: Entry, session: Session, project_id: str, client: EvsClient) -> Observation:
+    async def _poll(self, entry: Entry, session: Session, project_id: str, client: Caller) -> Observation:
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         started, budget = self._clock(), session.budget
@@ -207,7 +215,6 @@ class Poller:
             return await self._failed(session, budget, error, started)
         entry.failures = 0
         budget.answered(self._clock(), started)
-        self._accepted(session)
         previous = entry.history
         entry.history = intervals.told(entry, session.uid, job, self._clock)
         if not entry.finished:
@@ -218,45 +225,40 @@ class Poller:
 
     async def _failed(self, session: Session, budget: Budget, error: errors.CloudError, started: float) -> Observation:
         """Take the consequences of a failed call for its connection, and say what it means for the job."""
-        trouble = trouble_of(error)
         now = self._clock()
-        if isinstance(error, errors.RateLimited):
+        if error.shared or error.signing_in:
+            budget.unused()  # EVS was not asked
+        elif isinstance(error, errors.RateLimited):
             self._metrics.throttled.inc()
             budget.throttled(now, error.retry_after, started)
-            return trouble
-        if isinstance(error, errors.Unreachable | errors.PollTimeout):
+        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
             budget.unanswered(started)
         else:
             budget.answered(now, started)
-        if isinstance(error, errors.Unauthorized):
-            wait = error.retry_after if isinstance(error, errors.AccessKeyLocked) else _REFUSED_WAIT
-            self._sessions.refused(session, trouble, wait)
+        if isinstance(error, errors.Unauthorized) and not error.shared:
             await self._sessions.refresh(session)
-            self._sessions.changed(session)
-        elif isinstance(error, errors.JobMissing | errors.WrongProject | errors.Forbidden):
-            self._accepted(session)
-        elif isinstance(error, errors.Unreachable | errors.PollTimeout) and not session.unreachable:
-            session.unreachable = trouble.message()
-            self._sessions.changed(session)
-        return trouble
+        return trouble_of(error)
 
-    def _accepted(self, session: Session) -> None:
-        blocked = session.block is not None
-        if self._sessions.accepted(session):
-            self._sessions.changed(session)
-            if blocked:
-                self.wake_jobs_of(session)
+    def jobs_of(self, key: ObjectKey) -> list[Entry]:
+        """Return the EvsJobs that mean a connection and have calls to come."""
+        return [
+            entry
+            for entry in self._store
+            if not entry.finished
+            and entry.spec is not None
+            and not entry.spec.suspend
+            and self._sessions.key_of(entry.namespace, entry.spec) == key
+        ]
 
-    def wake_jobs_of(self, session: Session | None) -> None:
-        """Poll the unfinished EvsJobs of a connection now, within its budget; None: those without one."""
+    def wake(self, entries: Iterable[Entry]) -> None:
+        """Poll EvsJobs now, within their budget; one that is being looked at is looked at once more."""
         now = self._clock()
-        for entry in self._store:
-            if entry.finished or entry.spec is None or entry.spec.suspend:
-                continue
-            if self._sessions.find(entry.namespace, entry.spec) is session:
-                entry.poll_at = now
-                entry.failures = 0
-                self._scheduler.schedule(entry, now)
+        for entry in entries:
+            entry.poll_at = now
+            entry.failures = 0
+            self._scheduler.schedule(entry, now)
+            if entry.busy:
+                self._woken.add(entry.uid)
 
     def _estimate_for(self, entry: Entry, observation: Observation | None) -> float | None:
         """Return the estimated end of a job that works, in seconds of the wall clock."""
@@ -294,8 +296,8 @@ class Poller:
             if deadline is not None and deadline <= now:
                 return float(entry.spec.polling.max_interval)
             return next_poll(entry.history, self._durations, now)
-        if observation.reason is Reason.RATE_LIMITED and session is not None:
-            return max(session.budget.paused_until - now, 0.1)
+        if observation.reason is Reason.RATE_LIMITED and session is not None and now < session.budget.paused_until:
+            return session.budget.paused_until - now
         start = parse_timestamp(entry.status.get("observationStartTime"))
         if observation.reason is Reason.JOB_NOT_FOUND and "jobStatus" not in entry.status and start:
             wait = intervals.within_grace(self._clock.at(start), now, intervals.after_failure(entry, passing=True))

@@ -28,6 +28,7 @@ from evs_operator.observe.metrics import Metrics
 from evs_operator.settings import Settings
 
 from .clock import Clock
+from .connection_writer import ConnectionWriter
 from .connections import Connections
 from .dispatcher import Dispatcher
 from .measure import Measure
@@ -85,6 +86,7 @@ class Operator:
             AllowList(settings.allow_endpoints),
             settings.operator_namespace,
             self._clock,
+            hold=redaction.hold,
             on_call=self._metrics.called,
         )
         self._events = EventRecorder(
@@ -108,11 +110,10 @@ class Operator:
         self._connections = Connections(
             api=self._api,
             sessions=self._sessions,
-            store=self._store,
             poller=self._poller,
             clock=self._clock,
-            redaction=redaction,
-            events=self._events,
+            writer=ConnectionWriter(self._api, self._sessions, self._clock, redaction, self._events),
+            namespaces=settings.namespaces,
             wake=self._dispatcher.wake,
         )
         self._resync = Resync(self._api, self._store, self._clock, settings.namespaces, self._restart_watch)
@@ -211,6 +212,7 @@ class Operator:
                 await asyncio.gather(watch, restart, return_exceptions=True)
             self._metrics.watch_restarts.inc()
             self._resync.ask()
+            self._connections.resync_soon()
             await asyncio.sleep(1.0)
 
     async def _wait_for_access(self) -> Access:

@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from evs_operator.cloud import errors, signing
-from evs_operator.cloud.auth import AccessKeyAuth, PasswordAuth, TokenAuth, auth_for
+from evs_operator.cloud.auth import AccessKeyAuth, GrantedTokenAuth, TokenAuth
 from evs_operator.cloud.credentials import AccessKey, Password, Token
+from evs_operator.cloud.sign_in import auth_for
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
 URL = f"https://evs.eu-de.otc.t-systems.com/v1/{PROJECT}/jobs/ff8080827e7810fb017f06338a731328"
@@ -52,7 +53,7 @@ async def test_a_token_goes_along_as_it_is_and_is_never_tried_twice() -> None:
 
 
 async def test_a_request_is_signed_over_host_project_and_date() -> None:
-    (headers,) = await sent(AccessKeyAuth(KEY, PROJECT, clock=now))
+    (headers,) = await sent(auth_for(KEY, PROJECT, clock=now))
     assert headers["X-Sdk-Date"] == "20260102T030405Z"
     assert headers["X-Project-Id"] == PROJECT
     assert headers["Authorization"] == (
@@ -63,28 +64,28 @@ async def test_a_request_is_signed_over_host_project_and_date() -> None:
 
 
 async def test_a_security_token_goes_along_unsigned_so_that_no_error_can_echo_it() -> None:
-    (headers,) = await sent(AccessKeyAuth(AccessKey("AK", "SK-TEST", "temporary"), PROJECT, clock=now))
+    (headers,) = await sent(auth_for(AccessKey("AK", "SK-TEST", "temporary"), PROJECT, clock=now))
     assert headers["X-Security-Token"] == "temporary"
     assert "security" not in headers["Authorization"].lower()
 
 
 async def test_a_port_and_a_query_are_part_of_what_is_signed() -> None:
     url = "http://127.0.0.1:8081/v1/a%20b/jobs/x?b=2&a=%20"
-    (headers,) = await sent(AccessKeyAuth(KEY, PROJECT, clock=now), url=url)
+    (headers,) = await sent(auth_for(KEY, PROJECT, clock=now), url=url)
     signed = {"host": "127.0.0.1:8081", "x-project-id": PROJECT, "x-sdk-date": "20260102T030405Z"}
     canonical = signing.canonical_request("GET", "/v1/a b/jobs/x", [("a", " "), ("b", "2")], signed)
     assert headers["Authorization"].endswith(signing.signature("SK-TEST", "20260102T030405Z", canonical))
 
 
 async def test_an_expired_signature_is_made_once_more_with_the_servers_time() -> None:
-    auth = AccessKeyAuth(KEY, PROJECT, clock=now)
+    auth = auth_for(KEY, PROJECT, clock=now)
     seen = await sent(auth, refused(), refused())
     assert [headers["X-Sdk-Date"] for headers in seen] == ["20260102T030405Z", "20260102T033405Z"]
     assert seen[0]["Authorization"] != seen[1]["Authorization"]
 
 
 async def test_the_servers_time_is_kept_for_the_next_request() -> None:
-    auth = AccessKeyAuth(KEY, PROJECT, clock=now)
+    auth = auth_for(KEY, PROJECT, clock=now)
     await sent(auth, refused())
     (headers,) = await sent(auth)
     assert headers["X-Sdk-Date"] == "20260102T033405Z"
@@ -104,15 +105,15 @@ async def test_the_servers_time_is_kept_for_the_next_request() -> None:
     ],
 )
 async def test_nothing_but_an_expired_signature_is_sent_again(answer: httpx.Response) -> None:
-    assert len(await sent(AccessKeyAuth(KEY, PROJECT, clock=now), answer)) == 1
+    assert len(await sent(auth_for(KEY, PROJECT, clock=now), answer)) == 1
 
 
 @pytest.mark.parametrize("value", ["töken", "two\nlines", "a\rb", "a\x00b", "del\x7f", "卷"])
 async def test_a_credential_that_no_header_can_carry_is_refused_without_its_value(value: str) -> None:
     for auth in (
         TokenAuth(Token(value)),
-        AccessKeyAuth(AccessKey(value, "SK"), PROJECT, clock=now),
-        AccessKeyAuth(AccessKey("AK", "SK", value), PROJECT, clock=now),
+        auth_for(AccessKey(value, "SK"), PROJECT, clock=now),
+        auth_for(AccessKey("AK", "SK", value), PROJECT, clock=now),
     ):
         with pytest.raises(errors.Unauthorized) as raised:
             await sent(auth)
@@ -120,14 +121,14 @@ async def test_a_credential_that_no_header_can_carry_is_refused_without_its_valu
 
 
 async def test_a_secret_key_may_hold_any_text() -> None:
-    assert len(await sent(AccessKeyAuth(AccessKey("AK", "schlüssel 卷"), PROJECT, clock=now))) == 1
+    assert len(await sent(auth_for(AccessKey("AK", "schlüssel 卷"), PROJECT, clock=now))) == 1
 
 
 def test_each_kind_of_credential_has_its_way_to_sign_in() -> None:
     password = Password("u", "p", "d", "https://iam.example.com")
     assert isinstance(auth_for(Token("t"), PROJECT, clock=now), TokenAuth)
     assert isinstance(auth_for(KEY, PROJECT, clock=now), AccessKeyAuth)
-    assert isinstance(auth_for(password, PROJECT, clock=now), PasswordAuth)
+    assert isinstance(auth_for(password, PROJECT, clock=now), GrantedTokenAuth)
 
 
 def test_a_credential_never_shows_what_is_secret() -> None:
@@ -139,13 +140,13 @@ def test_a_credential_never_shows_what_is_secret() -> None:
     ):
         for text in (repr(credential), str(credential), f"{credential}"):
             assert "s3cr3t" not in text
-    for auth in (TokenAuth(Token(secrets[0])), AccessKeyAuth(AccessKey(*secrets), PROJECT, clock=now)):
+    for auth in (TokenAuth(Token(secrets[0])), auth_for(AccessKey(*secrets), PROJECT, clock=now)):
         assert "s3cr3t" not in repr(auth)
 
 
 async def test_an_answer_that_is_no_json_does_not_stop_the_flow() -> None:
     answer = httpx.Response(401, content=b"\xff signature expired", headers={"Date": "Fri, 02 Jan 2026 03:34:05 GMT"})
-    assert len(await sent(AccessKeyAuth(KEY, PROJECT, clock=now), answer)) == 2
+    assert len(await sent(auth_for(KEY, PROJECT, clock=now), answer)) == 2
     assert json.dumps(EXPIRED)
 
 
@@ -155,7 +156,7 @@ async def test_skew_is_measured_anew_when_the_servers_clock_moves() -> None:
     def clock() -> datetime:
         return moment
 
-    auth = AccessKeyAuth(KEY, PROJECT, clock=clock)
+    auth = auth_for(KEY, PROJECT, clock=clock)
     await sent(auth, refused())
     moment += timedelta(hours=1)
     seen = await sent(auth, refused(date="Fri, 02 Jan 2026 04:04:05 GMT"))

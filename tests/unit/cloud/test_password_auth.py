@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from evs_operator.cloud import errors
-from evs_operator.cloud.auth import PasswordAuth
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Password
+from evs_operator.cloud.sign_in import SignIn, auth_for
 from support.jobs import JOB_ID, body
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
@@ -73,7 +73,7 @@ def cloud() -> Cloud:
 
 @pytest.fixture
 async def client(cloud: Cloud) -> AsyncIterator[EvsClient]:
-    auth = PasswordAuth(USER, PROJECT, clock=cloud.clock)
+    auth = auth_for(USER, PROJECT, clock=cloud.clock)
     async with EvsClient("https://evs.example.com", auth, transport=httpx.MockTransport(cloud.answer)) as client:
         yield client
 
@@ -250,7 +250,9 @@ async def test_many_callers_refused_for_good_do_not_storm_iam(cloud: Cloud, clie
     [
         (401, REFUSED, errors.Unauthorized),
         (400, {"error_msg": "user locked", "error_code": "IAM.0061"}, errors.Unauthorized),
-        (404, {"error": {"message": "Could not find project", "code": 404}}, errors.Unauthorized),
+        (404, {"error": {"message": "Could not find project", "code": 404}}, errors.WrongProject),
+        (401, {"error": {"message": "The project could not be found.", "code": 401}}, errors.WrongProject),
+        (400, {"error_msg": "not there", "error_code": "IAM.1109"}, errors.WrongProject),
         (403, {"error": {"message": "Forbidden", "code": 403}}, errors.Forbidden),
         (404, "<html>", errors.EndpointInvalid),
         (302, "", errors.EndpointInvalid),
@@ -286,28 +288,135 @@ async def test_a_refusal_told_again_does_not_grow(cloud: Cloud, client: EvsClien
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("answer", "kind", "pause"),
     [
-        (httpx.Response(503, text="down"), errors.ServerError),
+        (httpx.Response(503, text="down"), errors.ServerError, 5),
         (
             httpx.Response(429, json={"error_msg": "10 times per 60 seconds", "error_code": "IAM.0012"}),
             errors.RateLimited,
+            60,
         ),
-        (httpx.Response(201, json={"token": {}}), errors.InvalidResponse),
-        (httpx.Response(201, json={"token": {}}, headers={b"X-Subject-Token": b"t\xf6"}), errors.InvalidResponse),
-        (httpx.Response(200, json={"token": {}}, headers={"X-Subject-Token": "t"}), errors.InvalidResponse),
+        (
+            httpx.Response(429, json={"error_msg": "x", "error_code": "IAM.0012"}, headers={"Retry-After": "7"}),
+            errors.RateLimited,
+            7,
+        ),
+        (httpx.Response(201, json={"token": {}}), errors.InvalidResponse, 5),
+        (httpx.Response(201, json={"token": {}}, headers={b"X-Subject-Token": b"t\xf6"}), errors.InvalidResponse, 5),
+        (httpx.Response(200, json={"token": {}}, headers={"X-Subject-Token": "t"}), errors.InvalidResponse, 5),
     ],
 )
-async def test_trouble_of_iam_that_passes_is_shared_by_those_who_wait_and_then_forgotten(
-    cloud: Cloud, client: EvsClient, answer: httpx.Response, kind: type[errors.CloudError]
+async def test_trouble_of_iam_that_passes_is_told_to_all_who_come_meanwhile_and_then_iam_is_asked_again(
+    cloud: Cloud, client: EvsClient, answer: httpx.Response, kind: type[errors.CloudError], pause: int
 ) -> None:
     cloud.slow = True
     cloud.iam = lambda: httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
     found = await asyncio.gather(*(ask(client) for _ in range(20)), return_exceptions=True)
     assert {type(error) for error in found} == {kind}
+    cloud.now += timedelta(seconds=pause - 1)
+    with pytest.raises(kind) as raised:
+        await ask(client)
+    assert raised.value.signing_in
     assert (len(cloud.grants), cloud.calls) == (1, [])
+    cloud.now += timedelta(seconds=1)
     cloud.iam = None
     assert await ask(client) == "RUNNING"
+
+
+@pytest.mark.parametrize("trouble", [httpx.Response(503), httpx.Response(429, json={"error_code": "IAM.0012"}), None])
+async def test_a_renewal_that_fails_for_a_passing_reason_keeps_nobody_from_working(
+    cloud: Cloud, client: EvsClient, trouble: httpx.Response | None
+) -> None:
+    def fails() -> httpx.Response:
+        if trouble is None:
+            raise httpx.ConnectError("no route")
+        return httpx.Response(trouble.status_code, content=trouble.content)
+
+    await ask(client)
+    cloud.iam = fails
+    cloud.now += timedelta(hours=23, minutes=10)
+    if trouble is None:
+        with pytest.raises(errors.Unreachable):  # who asks learns it, nobody else
+            await ask(client)
+    for _ in range(5):
+        assert await ask(client) == "RUNNING"
+    assert len(cloud.grants) == 2
+    cloud.now += timedelta(seconds=61)
+    cloud.iam = None
+    await ask(client)
+    assert (len(cloud.grants), cloud.calls[-1]) == (3, "token-3")
+
+
+async def test_an_expired_token_is_not_used_where_iam_is_in_trouble(cloud: Cloud, client: EvsClient) -> None:
+    await ask(client)
+    cloud.iam = lambda: httpx.Response(503)
+    cloud.now += timedelta(hours=24)
+    with pytest.raises(errors.ServerError):
+        await ask(client)
+    assert cloud.calls == ["token-1"]
+
+
+OTHER = "1" * 32
+
+
+@pytest.fixture
+async def shared(cloud: Cloud) -> AsyncIterator[Callable[[str], EvsClient]]:
+    """Give clients of one sign-in, one for each project."""
+    sign_in = SignIn(USER, clock=cloud.clock)
+    clients: dict[str, EvsClient] = {}
+
+    def client(project: str) -> EvsClient:
+        if project not in clients:
+            transport = httpx.MockTransport(cloud.answer)
+            clients[project] = EvsClient("https://evs.example.com", sign_in.auth(project), transport=transport)
+        return clients[project]
+
+    yield client
+    for made in clients.values():
+        await made.aclose()
+
+
+async def test_a_wrong_password_is_tried_once_however_many_projects_wait(
+    cloud: Cloud, shared: Callable[[str], EvsClient]
+) -> None:
+    cloud.slow = True
+    cloud.iam = lambda: httpx.Response(401, json=REFUSED)
+    asking = [shared(f"{number:032x}").get_job(f"{number:032x}", JOB_ID) for number in range(20)]
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert {type(error) for error in found} == {errors.Unauthorized}
+    assert (len(cloud.grants), cloud.calls) == (1, [])
+
+
+async def test_each_project_has_a_token_of_its_own(cloud: Cloud, shared: Callable[[str], EvsClient]) -> None:
+    cloud.evs = lambda token: httpx.Response(200, json=body("RUNNING"))
+    for project in (PROJECT, OTHER, PROJECT, OTHER):
+        await shared(project).get_job(project, JOB_ID)
+    scopes = [json.loads(grant.content)["auth"]["scope"]["project"]["id"] for grant in cloud.grants]
+    assert (scopes, cloud.calls) == ([PROJECT, OTHER], ["token-1", "token-2", "token-1", "token-2"])
+
+
+async def test_a_project_that_iam_does_not_know_keeps_no_other_project_waiting(
+    cloud: Cloud, shared: Callable[[str], EvsClient]
+) -> None:
+    cloud.iam = lambda: httpx.Response(401, json={"error": {"message": "The project could not be found.", "code": 401}})
+    with pytest.raises(errors.WrongProject):
+        await shared(OTHER).get_job(OTHER, JOB_ID)
+    cloud.iam = None
+    await shared(PROJECT).get_job(PROJECT, JOB_ID)
+    with pytest.raises(errors.WrongProject):  # remembered, not asked again
+        await shared(OTHER).get_job(OTHER, JOB_ID)
+    assert (len(cloud.grants), cloud.calls) == (2, ["token-2"])
+
+
+async def test_every_token_is_told_before_it_is_used(cloud: Cloud) -> None:
+    told: list[str] = []
+    cloud.evs = lambda token: httpx.Response(200 if token in told else 500, json=body("RUNNING"))
+    sign_in = SignIn(USER, clock=cloud.clock, hold=told.append)
+    transport = httpx.MockTransport(cloud.answer)
+    async with EvsClient("https://evs.example.com", sign_in.auth(PROJECT), transport=transport) as client:
+        await ask(client)
+    assert told == ["token-1"]
+    assert set(sign_in.literals()) == {"the-password", "token-1"}
 
 
 async def test_a_caller_that_gives_up_hands_the_asking_on(cloud: Cloud, client: EvsClient) -> None:
@@ -323,6 +432,6 @@ async def test_a_caller_that_gives_up_hands_the_asking_on(cloud: Cloud, client: 
 
 
 def test_the_password_flow_needs_an_event_loop_to_share_its_token() -> None:
-    auth = PasswordAuth(USER, PROJECT, clock=lambda: datetime.now(UTC))
+    auth = auth_for(USER, PROJECT, clock=lambda: datetime.now(UTC))
     with pytest.raises(RuntimeError):
         next(auth.sync_auth_flow(httpx.Request("GET", "https://evs.example.com")))

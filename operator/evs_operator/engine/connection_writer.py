@@ -1,0 +1,117 @@
+"""Writes the status of connections: what is known of the credential, where that changed.
+
+Called after each round of `connections`. A write that was refused because the object changed is made again with the
+newer object. After a restart nothing is known yet; what the status says then stays until something is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final, cast
+
+from evs_operator.api.conditions import Condition, condition_of
+from evs_operator.api.reasons import ConnectionReason, Reason
+from evs_operator.core.connection_status import ConnectionStatus, connection_status
+from evs_operator.core.transitions import transition_of_connection
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.events import EventRecorder
+from evs_operator.kube.objects import ObjectKey
+
+from .clock import Clock
+from .redaction import Redaction
+from .session import Session
+from .sessions import Sessions
+
+_PATIENCE: Final = 30.0
+"""Seconds that a connection whose credential was accepted may be out of reach before its status says so."""
+_SETTLING: Final = 3.0
+"""Seconds in which a Secret that is applied together with its connection may still arrive."""
+_OWN: Final = ("Ready", "Reconciling", "Stalled")
+
+_log = logging.getLogger(__name__)
+
+
+class ConnectionWriter:
+    """Knows whose status may have to be written."""
+
+    def __init__(
+        self, api: KubeApi, sessions: Sessions, clock: Clock, redaction: Redaction, events: EventRecorder
+    ) -> None:
+        self._api = api
+        self._sessions = sessions
+        self._clock = clock
+        self._redaction = redaction
+        self._events = events
+        self._dirty: dict[ObjectKey, None] = {}
+
+    def mark(self, session: Session) -> None:
+        """Look at a session in the next round."""
+        self._dirty[session.key] = None
+
+    async def write(self) -> None:
+        """Write what changed; what goes wrong at the API server is tried again in the next round."""
+        for key in list(self._dirty):
+            session = self._sessions.get(key)
+            if session is None:
+                del self._dirty[key]
+                continue
+            try:
+                done = await self._write(session)
+            except KubeError as error:
+                done = error.status == 404
+                if error.status not in (404, 409):  # after 409 the watch brings the newer object
+                    _log.warning("%s %s: %s", key.kind, key.name, error.message)
+            if done:
+                self._dirty.pop(key, None)
+
+    async def _write(self, session: Session) -> bool:
+        """Write a status where its meaning changed; return False where it has to be looked at again."""
+        now = self._clock()
+        reason, message = verdict_of(session, now)
+        if reason is ConnectionReason.SECRET_NOT_FOUND and now - session.born < _SETTLING:
+            return False
+        previous = cast(list[Condition], session.status.get("conditions") or [])
+        if reason is ConnectionReason.NOT_YET_VERIFIED and _still_says_valid(session, previous):
+            return True
+        status = connection_status(
+            reason,
+            self._redaction.within(session.key.namespace)(message),
+            generation=session.generation,
+            previous=previous,
+            now=self._clock.wall(),
+        )
+        if not _same(status, session.status):
+            version = await objects.apply_status(self._api, session.key, status, session.resource_version)
+            session.status, session.resource_version = status, version
+            transition = transition_of_connection(previous, status["conditions"])
+            self._events.tell(session.key, session.uid, transition)
+        return session.trouble is None or reason is not ConnectionReason.CREDENTIALS_VALID
+
+
+def verdict_of(session: Session, now: float) -> tuple[ConnectionReason, str]:
+    """Return what is known of a connection, and in words what to do."""
+    if session.block is not None:
+        return session.block.reason, session.block.trouble.message()
+    trouble = session.trouble
+    if trouble is not None and (not session.verified or now - session.trouble_since >= _PATIENCE):
+        invalid = trouble.reason is Reason.ENDPOINT_INVALID
+        return ConnectionReason.ENDPOINT_INVALID if invalid else ConnectionReason.UNREACHABLE, trouble.message()
+    if session.verified:
+        return ConnectionReason.CREDENTIALS_VALID, "the cloud accepted the credential"
+    return ConnectionReason.NOT_YET_VERIFIED, "no call was answered with this credential yet"
+
+
+def _still_says_valid(session: Session, previous: list[Condition]) -> bool:
+    """Tell whether a status of an earlier process says of this spec that the credential is good."""
+    ready = condition_of(previous, "Ready")
+    same_spec = session.status.get("observedGeneration") == session.generation
+    return same_spec and session.credentials_seen <= 1 and ready is not None and ready["status"] == "True"
+
+
+def _same(one: ConnectionStatus, other: Mapping[str, object]) -> bool:
+    own = {condition["type"]: condition for condition in one["conditions"]}
+    conditions = cast(list[Condition], other.get("conditions") or [])
+    theirs = {c["type"]: c for c in conditions if c["type"] in _OWN}
+    return own == theirs and other.get("observedGeneration") == one["observedGeneration"]

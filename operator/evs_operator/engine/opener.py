@@ -1,0 +1,152 @@
+"""Turns the Secrets of a session into its identity: reads them, makes the credential, and says what is wrong with them.
+
+Called by `sessions` before a first call, and again and again by the rounds. A connection that names an endpoint or a
+way to sign in that the operator does not allow is blocked before its Secret is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec
+from evs_operator.api.reasons import ConnectionReason, Reason
+from evs_operator.cloud.budget import Budgets
+from evs_operator.cloud.credentials import Credentials
+from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.sign_in import SignIn
+from evs_operator.core.observation import Trouble
+from evs_operator.kube.api import KubeApi, KubeError
+
+from . import credentials as made_of
+from .clock import Clock
+from .identity import Block, Identities, Identity
+from .secret_reader import SecretReader
+from .session import Session, title
+
+DEFAULT_RATE: Final = 100
+"""Requests per second where `rateLimit` names none: half of the gateway's documented default of 200 for an API."""
+DEFAULT_BURST: Final = 200
+_FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformAuth:
+    """Which ways to sign in as the operator itself are allowed (`oidc`, `instanceMetadata`), and its token's file."""
+
+    kinds: frozenset[str] = frozenset()
+    token_file: str = ""
+
+
+class Opener:
+    """Opens sessions; `retire` empties one before it gets another credential."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        allow: AllowList,
+        operator_namespace: str,
+        clock: Clock,
+        *,
+        platform: PlatformAuth,
+        hold: Callable[[Session, Iterable[str]], None],
+        on_secret: Callable[[Credentials, str], None],
+        on_judged: Callable[[Identity, bool], None],
+        retire: Callable[[Session], None],
+        on_change: Callable[[Session], None],
+    ) -> None:
+        self._allow = allow
+        self._operator_namespace = operator_namespace
+        self._clock = clock
+        self._platform = platform
+        self._hold = hold
+        self._on_secret = on_secret
+        self._retire = retire
+        self._on_change = on_change
+        self._secrets = SecretReader(api, clock)
+        self._identities = Identities(clock, self._sign_in, on_judged)
+        self._budgets = Budgets()
+
+    async def open(self, session: Session) -> None:
+        """Read the Secrets of a session, also again; it is blocked where that fails. Raises KubeError."""
+        session.read_at = self._clock()
+        spec = session.spec
+        if spec is None or not self._may_sign_in(session, spec):
+            return
+        namespace = session.key.namespace or self._operator_namespace
+        try:
+            secrets = await self._secrets_of(spec, namespace)
+            if secrets == session.secrets and session.identity is not None:
+                return
+            credentials = made_of.credentials_of(spec, secrets, namespace, self._platform.token_file)
+            tls = made_of.trust_of(spec, secrets, namespace)
+        except made_of.CredentialsError as error:
+            self._break(session, error)
+            return
+        if session.closed:
+            return  # the connection changed while its Secrets were read
+        self._retire(session)
+        session.secrets, session.tls, session.own_block = secrets, tls, None
+        endpoint = origin(spec.endpoint)
+        session.identity = self._identities.of(endpoint, credentials)
+        session.budget = self._budgets.join(session.key, (endpoint, credentials), limit_of(spec), self._clock())
+        session.credentials_seen += 1
+        self._hold(session, session.literals())
+        self._on_change(session)
+
+    async def _secrets_of(self, spec: ConnectionSpec, namespace: str) -> tuple[Mapping[str, str], ...]:
+        found = []
+        for name in made_of.secret_names(spec):
+            try:
+                found.append(await self._secrets.read(namespace, name))
+            except KubeError as error:
+                if error.status not in (400, 403, 404):
+                    raise
+                raise made_of.unreadable(namespace, name, error.status) from None
+        return tuple(found)
+
+    def _may_sign_in(self, session: Session, spec: ConnectionSpec) -> bool:
+        """Block a connection that would send a credential where, or in a way, that the operator does not allow."""
+        kind, name = spec.auth.kind, title(session.key)
+        try:
+            for endpoint in (spec.endpoint, spec.auth.iam_endpoint, spec.auth.metadata_endpoint):
+                if endpoint:
+                    self._allow.check(endpoint)
+        except EndpointNotAllowed as error:
+            trouble, reason = Trouble(Reason.ENDPOINT_NOT_ALLOWED, f"{name}: {error}"), "EndpointNotAllowed"
+        else:
+            if kind not in PLATFORM_AUTH or kind in self._platform.kinds:
+                return True
+            what = f"{name}: auth.{kind} signs in as the operator itself: allow it with --allow-auth {kind}"
+            trouble, reason = Trouble(Reason.CONNECTION_NOT_ALLOWED, what), "AuthNotAllowed"
+        if session.own_block is None:
+            session.own_block = Block(trouble, ConnectionReason(reason), _FOREVER)
+            self._on_change(session)
+        return False
+
+    def _break(self, session: Session, error: made_of.CredentialsError) -> None:
+        trouble = error.trouble(title(session.key))
+        if session.own_block is not None and session.own_block.trouble == trouble:
+            return
+        self._retire(session)
+        session.own_block = Block(trouble, error.reason, _FOREVER)
+        self._on_change(session)
+
+    def forget_unused(self, sessions: Iterable[Session]) -> None:
+        """Forget credentials that no session has used for a while."""
+        self._identities.forget_unused({s.identity for s in sessions if s.identity is not None})
+        self._secrets.forget()
+
+    def leave(self, session: Session) -> None:
+        """Take a connection that is gone out of what it shared."""
+        self._budgets.leave(session.key, self._clock())
+
+    def _sign_in(self, credentials: Credentials) -> SignIn:
+        return SignIn(credentials, clock=self._clock.wall, hold=lambda secret: self._on_secret(credentials, secret))
+
+
+def limit_of(spec: ConnectionSpec) -> tuple[float, int]:
+    """Return the calls per second and at once that a connection names."""
+    rate = spec.requests_per_second or DEFAULT_RATE
+    return rate, spec.burst or (rate if spec.requests_per_second else DEFAULT_BURST)

@@ -1,0 +1,54 @@
+"""Reads Secrets by name, each once for all who ask at the same time. Never lists or watches them.
+
+What was read is kept here for a moment only: the sessions hold the credential that they made of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+
+_FRESH: Final = 0.5
+
+
+@dataclass(slots=True)
+class _Read:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    at: float = float("-inf")
+    data: Mapping[str, str] = field(default_factory=dict)
+    error: KubeError | None = None
+
+
+class SecretReader:
+    """GETs Secrets; `now` is in seconds."""
+
+    def __init__(self, api: KubeApi, now: Callable[[], float]) -> None:
+        self._api = api
+        self._now = now
+        self._reads: dict[tuple[str, str], _Read] = {}
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Return a Secret as it was half a second ago, or later; raises KubeError."""
+        read = self._reads.setdefault((namespace, name), _Read())
+        async with read.lock:
+            if self._now() - read.at > _FRESH:
+                read.at, read.error = self._now(), None
+                try:
+                    read.data = await objects.read_secret(self._api, namespace, name)
+                except KubeError as error:
+                    read.data, read.error = {}, error
+            if read.error is not None:
+                raise KubeError(read.error.status, read.error.message)
+            return read.data
+
+    def forget(self) -> None:
+        """Drop what nobody waits for any more."""
+        now = self._now()
+        for key, read in list(self._reads.items()):
+            if not read.lock.locked() and now - read.at > _FRESH:
+                del self._reads[key]

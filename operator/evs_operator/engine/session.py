@@ -1,0 +1,148 @@
+"""One connection object, in one version of its spec, with what is needed to call through it.
+
+A changed spec, or an object that was created anew under the same name, is a new session: what is still under way for
+the old one cannot touch it. Who fills it is `sessions`; who writes its status is `connections`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from evs_operator.api.connection import ConnectionSpec
+from evs_operator.api.reasons import Reason
+from evs_operator.cloud import errors
+from evs_operator.cloud.budget import Budget
+from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.credentials import Credentials
+from evs_operator.cloud.job import Job
+from evs_operator.core.observation import Trouble, trouble_of
+from evs_operator.kube.objects import ObjectKey
+
+from .identity import Block, Identity
+
+__all__ = ["Block", "Caller", "Session"]
+
+_SHOWN = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.ENDPOINT_INVALID})
+"""Troubles on the way to the cloud that a connection tells, beside its jobs."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """State of a connection. Times are seconds of the epoch."""
+
+    key: ObjectKey
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = "0"
+    status: Mapping[str, object] = field(default_factory=dict)
+    spec: ConnectionSpec | None = None
+    own_block: Block | None = None
+    identity: Identity | None = None
+    budget: Budget = field(default_factory=lambda: Budget(1, 1))
+    secrets: tuple[Mapping[str, str], ...] | None = field(default=None, repr=False)
+    clients: dict[str, Caller] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    trouble: Trouble | None = None
+    trouble_since: float = 0.0
+    born: float = 0.0
+    read_at: float = 0.0
+    asked_at: float = 0.0
+    credentials_seen: int = 0
+    closed: bool = False
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def block(self) -> Block | None:
+        """Why the connection cannot be used now: of its own, or because its credential was refused."""
+        return self.own_block or (self.identity.refusal if self.identity else None)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The credential, once it was read."""
+        return self.identity.credentials if self.identity else None
+
+    @property
+    def verified(self) -> bool:
+        """True once the cloud accepted the credential."""
+        return self.identity is not None and self.identity.accepted
+
+    @property
+    def unreachable(self) -> str:
+        """What keeps calls from the cloud now, "" where nothing is known to."""
+        return self.trouble.message() if self.trouble else ""
+
+    def empty(self) -> None:
+        """Forget what was read and made of it."""
+        self.secrets = self.identity = self.tls = self.trouble = None
+        self.clients.clear()
+
+    def literals(self) -> Iterator[str]:
+        """Yield the secret values that this session holds, for redaction."""
+        if self.identity is not None:
+            yield from self.identity.sign_in.literals()
+
+
+class Caller:
+    """A client of one session and project, with the session's credential of the time when it was made."""
+
+    def __init__(
+        self,
+        client: EvsClient,
+        session: Session,
+        identity: Identity,
+        now: Callable[[], float],
+        on_change: Callable[[Session], None],
+    ) -> None:
+        self._client = client
+        self._session = session
+        self._identity = identity
+        self._now = now
+        self._on_change = on_change
+
+    async def get_job(self, project_id: str, job_id: str) -> Job:
+        """Query one job within what the credential may; raises CloudError and nothing else."""
+        try:
+            job = await self._identity.ask(lambda: self._client.get_job(project_id, job_id))
+        except errors.CloudError as error:
+            self._troubled(error)
+            raise
+        self._went_through()
+        return job
+
+    async def prove(self, project_id: str | None) -> None:
+        """Find out with one call whether the credential is accepted; raises CloudError where that is not known."""
+        try:
+            await self._identity.ask(lambda: self._client.prove(project_id, self._identity.sign_in.proof()))
+        except errors.CloudError as error:
+            self._troubled(error)
+            raise
+        self._went_through()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def _troubled(self, error: errors.CloudError) -> None:
+        trouble = trouble_of(error)
+        if trouble.reason not in _SHOWN:
+            if not isinstance(error, errors.PassingError):
+                self._went_through()
+            return
+        if self._session.trouble is None:
+            self._session.trouble_since = self._now()
+        if self._session.trouble is None or self._session.trouble.reason is not trouble.reason:
+            self._session.trouble = trouble
+            self._on_change(self._session)
+
+    def _went_through(self) -> None:
+        if self._session.trouble is not None:
+            self._session.trouble = None
+            self._on_change(self._session)
+
+
+def title(key: ObjectKey) -> str:
+    """Return a connection's kind and name, for messages."""
+    return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"

@@ -1,0 +1,94 @@
+"""Finds out with one call whether the cloud accepts the credential of a connection that no EvsJob uses.
+
+Called in each round of `connections`. Jobs prove a credential by being polled; where none did within a few seconds, one
+call is made. A call that did not tell is made again, with growing waits; a refused credential keeps to its own times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from evs_operator.cloud import errors
+
+from .clock import Clock
+from .session import Session
+from .sessions import Sessions
+
+_LEFT_TO_JOBS: Final = 3.0
+"""Seconds in which EvsJobs that are applied together with the connection may prove it."""
+_USED: Final = 60.0
+_FIRST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 300.0
+_AT_ONCE: Final = 8
+
+_log = logging.getLogger(__name__)
+
+
+class Verification:
+    """Runs the calls beside the rounds; a hung endpoint holds up nobody else."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._running: dict[Session, asyncio.Task[None]] = {}
+        self._again: dict[Session, tuple[float, float]] = {}
+
+    def start_due(self, sessions: Iterable[Session]) -> None:
+        """Start the calls that are due."""
+        present = set(sessions)
+        self._again = {session: again for session, again in self._again.items() if session in present}
+        for session in present:
+            if len(self._running) >= _AT_ONCE:
+                return
+            if session not in self._running and self._is_due(session):
+                task = asyncio.create_task(self._verify(session), name="verify")
+                self._running[session] = task
+                task.add_done_callback(functools.partial(self._ended, session))
+
+    async def aclose(self) -> None:
+        """End the calls that run."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, session: Session, task: asyncio.Task[None]) -> None:
+        del self._running[session]
+        if not task.cancelled() and (fault := task.exception()):
+            _log.error("%s %s: not verified", session.key.kind, session.key.name, exc_info=fault)
+
+    def _is_due(self, session: Session) -> bool:
+        now, identity = self._clock(), session.identity
+        if identity is None or identity.accepted or session.own_block or now - session.born < _LEFT_TO_JOBS:
+            return False
+        if identity.tried and now - session.asked_at < _USED:
+            return False  # its EvsJobs will tell
+        if identity.refusal is not None and identity.refusal.lasts(now):
+            return False
+        return now >= max(self._again.get(session, (0.0, 0.0))[0], session.budget.paused_until)
+
+    async def _verify(self, session: Session) -> None:
+        project_id = session.spec.project_id if session.spec else None
+        wait = min(self._again.get(session, (0.0, _FIRST_WAIT / 2))[1] * 2, _LONGEST_WAIT)
+        budget, sent = session.budget, self._clock()
+        if budget.take(sent) > 0:
+            return  # a later round tries again
+        try:
+            await self._sessions.client(session, project_id).prove(project_id)
+        except errors.CloudError as error:  # what it means for the credential was noted where it was met
+            self._again[session] = (self._clock() + wait, wait)
+            if error.shared or error.signing_in:
+                budget.unused()
+            elif isinstance(error, errors.RateLimited):
+                budget.throttled(self._clock(), error.retry_after, sent)
+            elif isinstance(error, errors.Unreachable | errors.PollTimeout):
+                budget.unanswered(sent)
+            else:
+                budget.answered(self._clock(), sent)
+        else:
+            self._again.pop(session, None)
+            budget.answered(self._clock(), sent)

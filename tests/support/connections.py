@@ -1,0 +1,161 @@
+"""Connections for tests of the engine: an API server in memory, a cloud in the test's hand, and a clock that stands."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import httpx
+
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
+from evs_operator.api.spec import EvsJobSpec, parse_spec
+from evs_operator.cloud.endpoints import AllowList
+from evs_operator.cloud.job import Job
+from evs_operator.engine.clock import Clock
+from evs_operator.engine.session import Session
+from evs_operator.engine.sessions import Sessions
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.objects import ObjectKey
+
+from .jobs import JOB_ID, job
+
+PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
+ENDPOINT = "https://evs.eu-de.otc.t-systems.com"
+TOKEN_AUTH = {"token": {"secretRef": {"name": "evs-credentials"}}}
+
+
+class FakeApi:
+    """Answers GET for Secrets, namespaces and connections. An int in the place of an object is a refusal."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any] | int] = {}
+        self.asked: Counter[str] = Counter()
+        self.gate: asyncio.Event | None = None
+
+    def put_secret(self, namespace: str, name: str, **data: str) -> None:
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        self.objects[f"/api/v1/namespaces/{namespace}/secrets/{name}"] = {"data": encoded}
+
+    def put_namespace(self, name: str, **labels: str) -> None:
+        self.objects[f"/api/v1/namespaces/{name}"] = {"metadata": {"labels": labels}}
+
+    async def request(self, method: str, path: str, **_: object) -> dict[str, Any]:
+        self.asked[path] += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        await asyncio.sleep(0)
+        found = self.objects.get(path, 404)
+        if isinstance(found, int):
+            raise KubeError(found, f"{method} {path}: HTTP {found}")
+        return found
+
+
+class FakeCloud:
+    """Stands in for the client: counts calls and answers what `answer` says."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.closed = 0
+        self.answer: Callable[[str], Job | Exception] = lambda job_id: job("RUNNING")
+        self.slow = False
+        self.at_once = self.most_at_once = 0
+
+    async def get_job(self, project_id: str, job_id: str) -> Job:
+        self.calls.append(job_id)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            for _ in range(10 if self.slow else 1):
+                await asyncio.sleep(0)
+            answer = self.answer(job_id)
+        finally:
+            self.at_once -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def prove(self, project_id: str | None, proof: object) -> None:
+        await self.get_job(project_id or "no-project", "proof")
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class _Sessions(Sessions):
+    """Sessions whose clients are the cloud in the test's hand."""
+
+    cloud: FakeCloud
+
+    def _evs_client(self, session: Session, auth: httpx.Auth) -> Any:
+        return self.cloud
+
+
+class World:
+    """Sessions with all that they need."""
+
+    def __init__(self, **sessions: Any) -> None:
+        self.now = 1_770_110_100.0
+        self.api = FakeApi()
+        self.cloud = FakeCloud()
+        self.changed: list[ObjectKey] = []
+        self.healed: list[ObjectKey] = []
+        self.held: dict[str, str] = {}
+        allow = sessions.pop("allow", None) or AllowList()
+        self.clock = Clock(lambda: self.now, lambda: self.now)
+        self.sessions = _Sessions(
+            cast(KubeApi, self.api), allow, "evs-operator", self.clock, hold=self._held, **sessions
+        )
+        self.sessions.cloud = self.cloud
+        self.sessions.on_change = lambda session: self.changed.append(session.key)
+        self.sessions.on_healed = self.healed.append
+        self._versions = 1
+
+    def _held(self, literals: Iterable[str], namespace: str) -> None:
+        self.held.update(dict.fromkeys(literals, namespace))
+
+    def connect(
+        self, namespace: str = "team-a", name: str = "default", *, uid: str = "u", generation: int = 1, **spec: Any
+    ) -> Session:
+        """Apply a connection; namespace "" makes a ClusterEvsConnection."""
+        key = self.key(namespace, name)
+        self.sessions.apply(key, self.body(uid=uid, generation=generation, **spec))
+        session = self.sessions.get(key)
+        assert session is not None
+        return session
+
+    def body(self, *, uid: str = "u", generation: int = 1, **spec: Any) -> dict[str, Any]:
+        """Return a connection object as the watch brings it."""
+        self._versions += 1
+        metadata = {"uid": uid, "generation": generation, "resourceVersion": str(self._versions)}
+        return {"metadata": metadata, "spec": {"endpoint": ENDPOINT, "projectId": PROJECT, "auth": TOKEN_AUTH, **spec}}
+
+    @staticmethod
+    def key(namespace: str = "team-a", name: str = "default") -> ObjectKey:
+        return ObjectKey(EVS_CONNECTION if namespace else CLUSTER_EVS_CONNECTION, namespace, name)
+
+    async def poll(self, namespace: str = "team-a", job_id: str = JOB_ID, **spec: Any) -> Job:
+        """Do what the poller does for an EvsJob."""
+        _, project, client = await self.sessions.client_for(namespace, self.spec(job_id, **spec))
+        return await client.get_job(project, job_id)
+
+    @staticmethod
+    def spec(job_id: str = JOB_ID, **spec: Any) -> EvsJobSpec:
+        return parse_spec({"jobId": job_id, **spec})
+
+    def reads(self, namespace: str = "team-a", name: str = "evs-credentials") -> int:
+        """Return how often a Secret was read."""
+        return self.api.asked[f"/api/v1/namespaces/{namespace}/secrets/{name}"]
+
+
+def conditions(status: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return status and reason of each condition by type."""
+    return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+
+
+def moment(seconds: float) -> datetime:
+    """Return a moment of the epoch as an aware time."""
+    return datetime.fromtimestamp(seconds, UTC)

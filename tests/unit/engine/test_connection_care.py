@@ -1,0 +1,309 @@
+"""The rounds around connections: jobs polled at once on a change, credentials verified, status written and healed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from evs_operator.cloud import errors
+from evs_operator.engine import connection_writer
+from evs_operator.engine.connection_writer import ConnectionWriter
+from evs_operator.engine.connections import Connections
+from evs_operator.engine.poller import Poller
+from evs_operator.engine.redaction import Redaction
+from evs_operator.engine.store import Entry
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.events import EventRecorder
+from evs_operator.kube.objects import ObjectKey
+from support.connections import World, conditions
+
+LIST = "/apis/evs-operator.dev/v1alpha1/{}evsconnections"
+
+
+class FakePoller:
+    """Knows the EvsJobs of each connection, and remembers who was woken."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.jobs: list[Entry] = []
+        self.woken: list[str] = []
+
+    def add(self, name: str, namespace: str = "team-a", **spec: Any) -> None:
+        self.jobs.append(Entry(name, namespace, name, spec=self.world.spec(**spec)))
+
+    def jobs_of(self, key: ObjectKey) -> list[Entry]:
+        return [e for e in self.jobs if e.spec and self.world.sessions.key_of(e.namespace, e.spec) == key]
+
+    def wake(self, entries: list[Entry]) -> None:
+        self.woken += [entry.name for entry in entries]
+
+
+class Care:
+    """A world with its rounds, driven by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = World()
+        self.poller = FakePoller(self.world)
+        self.written: list[tuple[str, dict[str, Any]]] = []
+        self.refuse: KubeError | None = None
+
+        async def apply(api: object, key: ObjectKey, status: dict[str, Any], version: str) -> str:
+            if self.refuse is not None:
+                raise self.refuse
+            self.written.append((key.name, status))
+            return version
+
+        monkeypatch.setattr(connection_writer.objects, "apply_status", apply)
+        api = cast(KubeApi, self.world.api)
+        events = cast(EventRecorder, type("Events", (), {"tell": lambda *_: None})())
+        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, Redaction(), events)
+        self.connections = Connections(
+            api=api,
+            sessions=self.world.sessions,
+            poller=cast(Poller, self.poller),
+            clock=self.world.clock,
+            writer=self.writer,
+            namespaces=(),
+            wake=lambda: None,
+        )
+        self.listed: list[dict[str, Any]] = []
+        for kind in ("", "cluster"):
+            self.world.api.objects[LIST.format(kind)] = {"items": self.listed if not kind else []}
+
+    def event(self, event_type: str | None = "MODIFIED", name: str = "default", **body: Any) -> None:
+        """Bring an event of a connection, and let a LIST show the same."""
+        found = self.world.body(**body)
+        found["metadata"] |= {"namespace": "team-a", "name": name}
+        self.listed[:] = [item for item in self.listed if item["metadata"]["name"] != name]
+        if event_type != "DELETED":
+            self.listed.append(found)
+        self.connections.on_event("EvsConnection", event_type, found)
+
+    async def rounds(self, seconds: float) -> None:
+        """Let time pass."""
+        for _ in range(int(seconds * 2)):
+            self.world.now += 0.5
+            await self.connections._round()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    @property
+    def status(self) -> dict[str, tuple[str, str]]:
+        """The conditions that were written last."""
+        return conditions(self.written[-1][1])
+
+
+@pytest.fixture
+async def care(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Care]:
+    care = Care(monkeypatch)
+    care.world.api.put_secret("team-a", "evs-credentials", token="the-token-of-team-a")
+    yield care
+    await care.connections._verification.aclose()
+
+
+def refused() -> errors.CloudError:
+    return errors.Unauthorized("evs: decrypt token fail", code="APIGW.0301", http_status=401)
+
+
+async def test_a_connection_without_jobs_is_verified_with_one_call(care: Care) -> None:
+    care.event()
+    await care.rounds(1)
+    assert care.status == {"Ready": ("Unknown", "NotYetVerified"), "Reconciling": ("True", "NotYetVerified")}
+    assert care.world.cloud.calls == []
+    await care.rounds(30)
+    assert care.world.cloud.calls == ["proof"]
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+    assert len(care.written) == 2
+
+
+async def test_a_connection_whose_jobs_prove_it_makes_no_call_of_its_own(care: Care) -> None:
+    care.event()
+    await care.world.poll()
+    await care.rounds(30)
+    assert "proof" not in care.world.cloud.calls
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+
+
+async def test_a_connection_without_a_project_is_verified_too(care: Care) -> None:
+    care.event(projectId=None)
+    await care.rounds(5)
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+
+
+async def test_a_refused_credential_is_tried_again_in_its_own_time_and_heals(care: Care) -> None:
+    care.world.cloud.answer = lambda job_id: refused()
+    care.event()
+    await care.rounds(60)
+    assert care.status == {"Ready": ("False", "Unauthorized"), "Stalled": ("True", "Unauthorized")}
+    assert len(care.world.cloud.calls) == 1
+    care.world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
+    await care.rounds(10)
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+    assert len(care.world.cloud.calls) == 2
+
+
+async def test_an_endpoint_out_of_reach_is_tried_with_growing_waits_and_heals(care: Care) -> None:
+    care.world.cloud.answer = lambda job_id: errors.Unreachable("evs is not reachable: connection refused")
+    care.event()
+    await care.rounds(60)
+    assert care.status == {"Ready": ("False", "Unreachable"), "Reconciling": ("True", "Unreachable")}
+    assert 3 <= len(care.world.cloud.calls) <= 5
+    assert len(care.written) == 2
+    care.world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
+    await care.rounds(60)
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+
+
+async def test_an_endpoint_that_is_not_evs_needs_a_person(care: Care) -> None:
+    care.world.cloud.answer = lambda job_id: errors.EndpointInvalid("evs redirects to login.example")
+    care.event()
+    await care.rounds(10)
+    assert care.status == {"Ready": ("False", "EndpointInvalid"), "Stalled": ("True", "EndpointInvalid")}
+
+
+async def test_a_hung_endpoint_holds_up_no_other_connection(care: Care) -> None:
+    hung = asyncio.Event()
+
+    async def prove(project_id: str | None, proof: object) -> None:
+        care.world.cloud.calls.append("hung")
+        await hung.wait()
+
+    care.world.cloud.prove = prove  # type: ignore[method-assign]  # the test's own cloud
+    care.event(name="hung", auth={"token": {"secretRef": {"name": "other"}}})
+    care.world.api.put_secret("team-a", "other", token="another-token")
+    await care.rounds(5)
+    assert care.world.cloud.calls == ["hung"]
+    care.event(name="broken", auth={"token": {"secretRef": {"name": "gone"}}})
+    await care.rounds(5)
+    assert care.written[-1][0] == "broken"
+
+
+async def test_a_short_absence_of_a_verified_endpoint_is_the_jobs_to_tell_and_a_long_one_the_connections(
+    care: Care,
+) -> None:
+    care.event()
+    await care.world.poll()
+    await care.rounds(1)
+    care.world.cloud.answer = lambda job_id: errors.Unreachable("no route")
+    with pytest.raises(errors.Unreachable):
+        await care.world.poll()
+    await care.rounds(29)
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+    await care.rounds(2)
+    assert care.status == {"Ready": ("False", "Unreachable"), "Reconciling": ("True", "Unreachable")}
+    care.world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
+    with pytest.raises(errors.JobMissing):
+        await care.world.poll()
+    await care.rounds(1)
+    assert care.status == {"Ready": ("True", "CredentialsValid")}
+
+
+async def test_a_secret_that_arrives_a_moment_after_its_connection_is_no_news(care: Care) -> None:
+    del care.world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"]
+    care.event()
+    await care.rounds(1)
+    care.world.api.put_secret("team-a", "evs-credentials", token="the-token-of-team-a")
+    await care.rounds(6)
+    assert [conditions(status)["Ready"][1] for _, status in care.written] == ["NotYetVerified", "CredentialsValid"]
+
+
+async def test_a_missing_secret_is_told_and_its_arrival_polls_the_jobs_at_once(care: Care) -> None:
+    del care.world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"]
+    care.poller.add("job")
+    care.event()
+    await care.rounds(5)
+    assert care.status == {"Ready": ("False", "SecretNotFound"), "Stalled": ("True", "SecretNotFound")}
+    care.poller.woken.clear()
+    care.world.api.put_secret("team-a", "evs-credentials", token="the-token-of-team-a")
+    await care.rounds(2.5)
+    assert care.poller.woken == ["job"]
+
+
+async def test_a_changed_secret_of_a_connection_in_good_order_polls_its_jobs_at_once(care: Care) -> None:
+    care.poller.add("job")
+    care.poller.add("another", connectionRef={"kind": "EvsConnection", "name": "other"})
+    care.event()
+    await care.world.poll()
+    await care.rounds(5)
+    care.poller.woken.clear()
+    care.world.api.put_secret("team-a", "evs-credentials", token="a-rotated-token")
+    await care.rounds(2.5)
+    assert care.poller.woken == ["job"]
+
+
+async def test_jobs_of_every_connection_that_shares_a_healed_credential_are_polled(care: Care) -> None:
+    care.poller.add("job")
+    care.poller.add("another", connectionRef={"kind": "EvsConnection", "name": "other"})
+    care.event()
+    care.event(name="other")
+    care.world.cloud.answer = lambda job_id: refused()
+    with pytest.raises(errors.Unauthorized):
+        await care.world.poll()
+    await care.rounds(1)
+    care.poller.woken.clear()
+    care.world.now += 60
+    care.world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
+    with pytest.raises(errors.JobMissing):
+        await care.world.poll()
+    assert sorted(care.poller.woken) == ["another", "job"]
+
+
+async def test_a_default_connection_that_comes_or_goes_polls_the_jobs_that_it_serves(care: Care) -> None:
+    care.poller.add("job")
+    care.event("ADDED")
+    assert care.poller.woken == ["job"]
+    care.event("DELETED")
+    assert care.poller.woken == ["job", "job"]
+    care.event("DELETED")
+    assert care.poller.woken == ["job", "job"]
+
+
+async def test_a_connection_that_was_deleted_unseen_is_found_gone(care: Care) -> None:
+    care.poller.add("job")
+    care.event()
+    await care.rounds(1)
+    care.listed.clear()
+    care.connections.resync_soon()
+    care.poller.woken.clear()
+    await care.rounds(1)
+    assert care.world.sessions.get(care.world.key()) is None
+    assert care.poller.woken == ["job"]
+
+
+async def test_a_list_that_may_not_be_read_removes_nothing(care: Care) -> None:
+    care.event()
+    care.world.api.objects[LIST.format("")] = 403
+    care.connections.resync_soon()
+    await care.rounds(1)
+    assert care.world.sessions.get(care.world.key()) is not None
+
+
+async def test_a_restart_takes_nothing_back_that_it_does_not_know_better(care: Care) -> None:
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "CredentialsValid",
+        "message": "the cloud accepted the credential",
+    }
+    times = {"observedGeneration": 1, "lastTransitionTime": "2026-02-03T09:15:00Z"}
+    body = care.world.body()
+    body["metadata"] |= {"namespace": "team-a", "name": "default"}
+    body["status"] = {"observedGeneration": 1, "conditions": [{**ready, **times}]}
+    care.listed.append(body)
+    care.connections.on_event("EvsConnection", None, body)
+    await care.rounds(30)
+    assert care.written == []
+    assert care.world.cloud.calls == ["proof"]
+
+
+async def test_a_write_that_was_refused_is_made_again(care: Care) -> None:
+    care.refuse = KubeError(409, "changed")
+    care.event()
+    await care.rounds(2)
+    assert care.written == []
+    care.refuse = None
+    await care.rounds(1)
+    assert care.written

@@ -1,0 +1,70 @@
+"""Whose Secrets are read now: the broken first, none too often, and never more than agreed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from evs_operator.api.connection import parse_connection
+from evs_operator.api.reasons import ConnectionReason, Reason
+from evs_operator.core.observation import Trouble
+from evs_operator.engine.identity import Block
+from evs_operator.engine.rounds import BROKEN_PER_SECOND, HEALTHY_PER_SECOND, TICK, due_reads
+from evs_operator.engine.session import Session
+from support.connections import ENDPOINT, TOKEN_AUTH, World
+
+NOW = 1_000_000.0
+SPEC = parse_connection({"endpoint": ENDPOINT, "auth": TOKEN_AUTH})
+BLOCK = Block(Trouble(Reason.CREDENTIALS_INVALID, "no Secret"), ConnectionReason.SECRET_NOT_FOUND, float("inf"))
+
+
+def sessions(number: int, *, broken: bool, read_at: float = NOW - 60, asked_at: float = NOW) -> list[Session]:
+    block = BLOCK if broken else None
+    return [
+        Session(World.key(name=f"c{n}"), spec=SPEC, own_block=block, read_at=read_at, asked_at=asked_at)
+        for n in range(number)
+    ]
+
+
+def reads_in(found: list[Session], seconds: float) -> list[list[float]]:
+    """Run rounds; return the times at which each session was read."""
+    times: list[list[float]] = [[] for _ in found]
+    for tick in range(int(seconds / TICK)):
+        now = NOW + tick * TICK
+        for session in due_reads(found, now):
+            session.read_at = now
+            times[found.index(session)].append(now)
+    return times
+
+
+def test_each_of_hundreds_of_broken_connections_is_read_within_five_seconds() -> None:
+    found = [*sessions(250, broken=True), *sessions(300, broken=False)]
+    times = reads_in(found, 30)
+    for at in times[:250]:
+        gaps = [later - earlier for earlier, later in pairwise(at)]
+        assert max(gaps) <= 5.0
+    assert all(times[250:])  # those in good order are read too, if more seldom
+
+
+def test_no_more_is_read_in_a_second_than_agreed() -> None:
+    found = [*sessions(1000, broken=True), *sessions(1000, broken=False)]
+    times = reads_in(found, 20)
+    assert sum(len(at) for at in times[:1000]) <= BROKEN_PER_SECOND * 20
+    assert sum(len(at) for at in times[1000:]) <= HEALTHY_PER_SECOND * 20
+
+
+def test_a_connection_is_read_every_two_seconds_while_it_is_used_or_broken_and_every_ten_elsewhere() -> None:
+    used, broken = sessions(1, broken=False), sessions(1, broken=True, asked_at=0.0)
+    idle = sessions(1, broken=False, asked_at=NOW - 61)
+    counts = [len(at) for at in reads_in([*used, *broken, *idle], 20)]
+    assert counts == [10, 10, 2]
+
+
+def test_a_connection_that_was_never_read_is_read_at_once() -> None:
+    found = [*sessions(500, broken=False), *sessions(1, broken=False, read_at=0.0)]
+    assert due_reads(found, NOW)[0] is found[-1]
+
+
+def test_a_connection_whose_spec_cannot_be_read_has_no_secret_to_read() -> None:
+    (session,) = sessions(1, broken=True)
+    session.spec = None
+    assert due_reads([session], NOW) == []

@@ -1,0 +1,295 @@
+"""Connections: which one is meant, who may use it, how often its Secret is read, and what is left when it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from evs_operator.api.reasons import ConnectionReason, Reason
+from evs_operator.cloud import errors
+from evs_operator.cloud.credentials import Token
+from evs_operator.core.observation import Trouble
+from evs_operator.engine.sessions import ConnectionTroubleError
+from evs_operator.kube.api import KubeError
+from support.connections import World
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.api.put_secret("team-a", "evs-credentials", token="the-token-of-team-a")
+    world.api.put_secret("evs-operator", "evs-credentials", token="the-token-of-the-platform")
+    return world
+
+
+async def trouble(world: World, namespace: str = "team-a", **spec: Any) -> Trouble:
+    with pytest.raises(ConnectionTroubleError) as raised:
+        await world.poll(namespace, **spec)
+    return raised.value.trouble
+
+
+async def test_a_secret_is_read_once_for_two_hundred_jobs(world: World) -> None:
+    world.connect()
+    await asyncio.gather(*(world.poll(job_id=f"{n:032x}") for n in range(200)))
+    assert (world.reads(), len(world.cloud.calls)) == (1, 200)
+
+
+async def test_a_secret_that_many_connections_use_is_read_once_for_those_that_ask_together(world: World) -> None:
+    names = [f"c-{number}" for number in range(50)]
+    for name in names:
+        world.connect(name=name)
+    refs = [{"connectionRef": {"kind": "EvsConnection", "name": name}} for name in names]
+    await asyncio.gather(*(world.poll(**ref) for ref in refs))
+    assert world.reads() == 1
+
+
+async def test_a_refused_credential_costs_one_call_a_minute_for_all_connections_that_use_it(world: World) -> None:
+    world.connect()
+    world.connect(name="other")
+    world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
+    world.cloud.slow = True
+    other = {"connectionRef": {"kind": "EvsConnection", "name": "other"}}
+    asking = [world.poll(job_id=f"{n:032x}", **({} if n % 2 else other)) for n in range(200)]
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(e, errors.Unauthorized | ConnectionTroubleError) for e in found)
+    assert len(world.cloud.calls) == 1
+    for seconds in range(59):
+        world.now += 1
+        assert (await trouble(world)).reason is Reason.UNAUTHORIZED, seconds
+    assert len(world.cloud.calls) == 1
+    world.now += 1
+    with pytest.raises(errors.Unauthorized):
+        await world.poll()
+    assert (await trouble(world, **other)).reason is Reason.UNAUTHORIZED
+    assert len(world.cloud.calls) == 2
+
+
+async def test_a_repaired_secret_is_tried_at_once(world: World) -> None:
+    session = world.connect()
+    world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
+    with pytest.raises(errors.Unauthorized):
+        await world.poll()
+    assert session.block is not None
+    assert not await world.sessions.refresh(session)
+    world.now += 2
+    world.api.put_secret("team-a", "evs-credentials", token="a-better-token")
+    assert await world.sessions.refresh(session)
+    assert session.block is None
+    world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
+    with pytest.raises(errors.JobMissing):
+        await world.poll()
+    assert session.verified
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason", "said"),
+    [
+        (404, ConnectionReason.SECRET_NOT_FOUND, "Secret team-a/evs-credentials does not exist: create it"),
+        (403, ConnectionReason.SECRET_NOT_FOUND, "may not read Secret team-a/evs-credentials: grant it `get`"),
+        ({"data": {}}, ConnectionReason.SECRET_KEY_MISSING, "Secret team-a/evs-credentials lacks token"),
+        ({"data": {"token": "ICA="}}, ConnectionReason.SECRET_KEY_MISSING, "lacks token for auth.token"),
+        ({"data": {"token": "%%%"}}, ConnectionReason.SECRET_KEY_MISSING, "lacks token"),
+    ],
+)
+async def test_a_secret_that_cannot_be_used_is_named_with_what_to_do(
+    world: World, secret: Any, reason: ConnectionReason, said: str
+) -> None:
+    world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"] = secret
+    session = world.connect()
+    found = await trouble(world)
+    assert found.reason is Reason.CREDENTIALS_INVALID
+    assert said in found.message()
+    assert session.block is not None
+    assert session.block.reason is reason
+    assert world.cloud.calls == []
+    await trouble(world)
+    assert world.reads() == 1  # the rounds read it again, not each job
+
+
+async def test_an_api_server_that_does_not_answer_says_nothing_of_the_secret(world: World) -> None:
+    world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"] = 503
+    session = world.connect()
+    with pytest.raises(KubeError):
+        await world.poll()
+    assert session.block is None
+
+
+@pytest.mark.parametrize("uid", ["u", "another"])
+async def test_what_was_under_way_for_an_old_spec_cannot_touch_the_new_one(world: World, uid: str) -> None:
+    world.connect()
+    world.api.gate = asyncio.Event()
+    polling = asyncio.create_task(world.poll())
+    await asyncio.sleep(0.01)
+    world.api.put_secret("team-a", "new-credentials", token="the-new-token")
+    new = {"token": {"secretRef": {"name": "new-credentials"}}}
+    session = world.connect(uid=uid, generation=2, auth=new)
+    world.api.gate.set()
+    await polling
+    assert session.credentials == Token("the-new-token")
+
+
+async def test_the_answer_to_an_old_credential_does_not_verify_the_new_one(world: World) -> None:
+    world.connect()
+    _, project, client = await world.sessions.client_for("team-a", world.spec())
+    session = world.connect(generation=2, region="eu-de", auth={"token": {"secretRef": {"name": "evs-credentials"}}})
+    world.api.put_secret("team-a", "evs-credentials", token="not-yet-seen")
+    world.now += 2
+    await world.sessions.prepare(session)
+    await client.get_job(project, "0" * 32)
+    assert not session.verified
+
+
+async def test_a_connection_that_was_created_anew_under_its_name_gets_its_own_credential(world: World) -> None:
+    world.connect(uid="first")
+    await world.poll()
+    key = world.key()
+    assert world.sessions.remove(key, "first")
+    world.api.put_secret("team-a", "other", token="the-second-token")
+    session = world.connect(uid="second", auth={"token": {"secretRef": {"name": "other"}}})
+    await world.poll()
+    assert session.credentials == Token("the-second-token")
+
+
+def test_the_late_news_that_a_namesake_is_gone_removes_nothing(world: World) -> None:
+    world.connect(uid="first")
+    world.connect(uid="second")
+    assert not world.sessions.remove(world.key(), "first")
+    assert world.sessions.get(world.key()) is not None
+
+
+def test_an_older_version_of_a_connection_is_no_news(world: World) -> None:
+    old = world.body(generation=1, region="old")
+    world.connect(generation=2, region="new")
+    assert world.sessions.apply(world.key(), old) is None
+    session = world.sessions.get(world.key())
+    assert session is not None
+    assert session.spec is not None
+    assert session.spec.region == "new"
+
+
+async def test_the_own_default_connection_comes_before_the_clusters(world: World) -> None:
+    world.connect("", "default", uid="c", allowedNamespaces={"selector": {}})
+    world.api.put_namespace("team-a")
+    session, _, _ = await world.sessions.client_for("team-a", world.spec())
+    assert session.credentials == Token("the-token-of-the-platform")
+    world.connect()
+    session, _, _ = await world.sessions.client_for("team-a", world.spec())
+    assert session.credentials == Token("the-token-of-team-a")
+
+
+async def test_a_connection_that_the_watch_has_not_brought_yet_is_asked_for(world: World) -> None:
+    path = "/apis/evs-operator.dev/v1alpha1/namespaces/team-a/evsconnections/default"
+    world.api.objects[path] = world.body()
+    await world.poll()
+    assert len(world.cloud.calls) == 1
+
+
+async def test_a_missing_connection_is_named(world: World) -> None:
+    assert "create EvsConnection team-a/default" in (await trouble(world)).message()
+    ref = {"connectionRef": {"kind": "ClusterEvsConnection", "name": "gone"}}
+    assert "ClusterEvsConnection gone does not exist" in (await trouble(world, **ref)).message()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"endpoint": "https://evs.attacker.example"},
+        {"endpoint": "http://169.254.169.254"},
+        {
+            "auth": {
+                "password": {"secretRef": {"name": "evs-credentials"}, "iamEndpoint": "https://iam.attacker.example"}
+            }
+        },
+    ],
+)
+async def test_an_endpoint_that_is_not_allowed_is_named_before_the_secret_is_read(
+    world: World, spec: dict[str, Any]
+) -> None:
+    session = world.connect(**spec)
+    found = await trouble(world)
+    assert found.reason is Reason.ENDPOINT_NOT_ALLOWED
+    assert "--allow-endpoint" in found.message()
+    assert session.block is not None
+    assert session.block.reason is ConnectionReason.ENDPOINT_NOT_ALLOWED
+    assert world.reads() == 0
+
+
+@pytest.mark.parametrize("name", ["../../evs-operator/secrets/evs-credentials", "..%2fx", "Evs-Credentials", ""])
+async def test_a_secret_reference_is_a_name_and_no_path(world: World, name: str) -> None:
+    for auth in (
+        {"token": {"secretRef": {"name": name}}},
+        {"accessKey": {"secretRef": {"name": name}}},
+        {"password": {"secretRef": {"name": name}, "iamEndpoint": "https://iam.eu-de.otc.t-systems.com"}},
+    ):
+        session = world.connect(uid=str(auth), auth=auth)
+        assert (await trouble(world)).reason is Reason.INVALID_SPEC
+        assert session.spec is None
+    world.connect(uid="ca", tls={"caSecretRef": {"name": name}})
+    assert (await trouble(world)).reason is Reason.INVALID_SPEC
+    assert not world.api.asked
+
+
+async def test_a_namespaced_connection_reads_no_other_namespaces_secret_whatever_its_reference_says(
+    world: World,
+) -> None:
+    reference = {"name": "evs-credentials", "namespace": "evs-operator"}
+    session = world.connect(auth={"token": {"secretRef": reference}})
+    await world.poll()
+    assert session.credentials == Token("the-token-of-team-a")
+    assert world.reads("evs-operator") == 0
+
+
+async def test_a_job_without_a_project_says_where_to_write_one(world: World) -> None:
+    world.connect(projectId=None)
+    assert "spec.projectId here or in EvsConnection team-a/default" in (await trouble(world)).message()
+
+
+async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: World) -> None:
+    session = world.connect()
+    await world.poll()
+    identity = weakref.ref(session.identity) if session.identity else None
+    assert identity is not None
+    world.sessions.remove(world.key(), "u")
+    assert session.credentials is None
+    assert session.secrets is None
+    await world.sessions.close_retired(world.now)
+    assert world.cloud.closed == 0  # calls under way may end
+    world.now += 61
+    await world.sessions.close_retired(world.now)
+    assert world.cloud.closed == 1
+    world.now += 301
+    await world.sessions.close_retired(world.now)
+    del session
+    gc.collect()
+    assert identity() is None
+
+
+async def test_secrets_are_held_for_redaction_before_they_are_used(world: World) -> None:
+    world.connect()
+    world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-b"]})
+    world.cloud.answer = lambda job_id: errors.Rejected("x") if "the-token-of-team-a" in world.held else Exception()
+    with pytest.raises(errors.Rejected):
+        await world.poll()
+    with pytest.raises(errors.Rejected):
+        await world.poll("team-b")
+    assert world.held == {"the-token-of-team-a": "team-a", "the-token-of-the-platform": ""}
+
+
+async def test_a_session_never_shows_what_its_secret_holds(world: World) -> None:
+    session = world.connect()
+    await world.poll()
+    assert "the-token" not in f"{session!r} {session}"
+
+
+async def test_the_endpoint_is_part_of_whom_a_verdict_is_about(world: World) -> None:
+    world.connect()
+    other = world.connect(name="nl", endpoint="https://evs.eu-nl.otc.t-systems.com")
+    world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
+    with pytest.raises(errors.Unauthorized):
+        await world.poll()
+    await world.sessions.prepare(other)
+    assert other.block is None
