@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -11,27 +12,31 @@ from pathlib import Path
 import pytest
 
 from controlplane import ControlPlane
+from support import crds as crd_files
 from support.jobs import batch, body, sub
 from support.operator_process import Objects, OperatorProcess, start_operator
 from support.scripted_cloud import PROJECT, ScriptedCloud
 from support.simulator import SimulatorProcess, run_simulator
 
-A, B = "a" * 32, "b" * 32
+A, B, C = "a" * 32, "b" * 32, "c" * 32
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @pytest.fixture
 def ended(operator: OperatorProcess, cloud: ScriptedCloud, objects: Objects) -> Objects:
-    """Give a namespace with one job that succeeded and a batch of which one sub-job failed."""
+    """Give a namespace with a job that succeeded, a batch of which one sub-job failed, and one that goes on."""
     ends = {"end_time": "2026-02-03T09:15:31.208Z"}
     cloud.put(A, {**body("SUCCESS", **ends), "job_id": A})
     failed = sub(2, "FAIL", error_code="EVS.1042", fail_reason="volume gigabytes exceeded volume gigabytes quota!")
     cloud.put(B, {**batch("FAIL", sub(1, "SUCCESS"), failed, **ends), "job_id": B})
+    cloud.put(C, batch("WAITING_EXECUTE", sub(1, "SUCCESS"), sub(2, "RUNNING"), job_id=C))
     objects.connect(cloud.url)
     objects.add_job("good", A)
     objects.add_job("bad", B)
+    objects.add_job("data-postgres-0", C)
     objects.wait_reason("good", "JobSucceeded")
     objects.wait_reason("bad", "JobFailed")
+    objects.wait_reason("data-postgres-0", "UnknownJobStatus")
     return objects
 
 
@@ -43,7 +48,8 @@ def test_get_shows_what_a_person_wants_to_know_in_a_hundred_characters(ended: Ob
     lines = ended.kubectl("get", "evsjobs").stdout.splitlines()
     assert lines[0].split() == ["NAME", "STATUS", "READY", "REASON", "PROGRESS", "TYPE", "AGE"]
     assert lines[1].split()[:6] == ["bad", "FAIL", "False", "JobFailed", "2/2", "batchCreateVolume"]
-    assert lines[2].split()[:5] == ["good", "SUCCESS", "True", "JobSucceeded", "createVolume"]
+    assert lines[2].split()[:5] == ["data-postgres-0", "WAITING_EXECUTE", "Unknown", "UnknownJobStatus", "1/2"]
+    assert lines[3].split()[:5] == ["good", "SUCCESS", "True", "JobSucceeded", "createVolume"]
     assert max(len(line) for line in lines) <= 100
 
 
@@ -51,6 +57,7 @@ def test_get_wide_shows_job_volumes_duration_and_message(ended: Objects) -> None
     lines = ended.kubectl("get", "evsjobs", "-o", "wide").stdout.splitlines()
     assert lines[0].split()[7:] == ["JOB", "VOLUMES", "DURATION", "MESSAGE"]
     assert "31.1s" in lines[1]
+    assert len(lines) == 4
     assert "1 of 2 sub-jobs failed: EVS.1042 volume gigabytes exceeded volume gigabytes quota!" in lines[1]
 
 
@@ -58,29 +65,41 @@ def test_describe_tells_the_failure_and_what_to_do(ended: Objects) -> None:
     text = ended.kubectl("describe", "evsjob", "bad").stdout
     assert "EVS.1042" in text
     assert "Raise the quota of the project" in text
+    lines = [line.strip() for line in text.splitlines()]
+    failure = lines[lines.index("Failure:") + 1 :][:5]
+    assert [line.split(":")[0] for line in failure] == ["Category", "Code", "Hint", "Job Id", "Message"]
 
 
-@pytest.mark.parametrize(
-    ("name", "condition"),
-    [
+@pytest.mark.parametrize("kind", crd_files.KINDS)
+def test_explain_describes_every_field(crds: ControlPlane, kind: str) -> None:
+    text = crds.kubectl("explain", kind.lower(), "--recursive").stdout
+    declared = {path.rsplit(".", 1)[-1].rstrip("[]{}") for path, _ in crd_files.fields(crd_files.schema(kind))}
+    explained = set(re.findall(r"^ +(\w+)\t", text, re.MULTILINE))
+    assert declared <= explained
+    assert "<empty>" not in crds.kubectl("explain", f"{kind.lower()}.status").stdout
+
+
+def test_wait_returns_when_the_condition_holds_and_not_before(ended: Objects) -> None:
+    for name, condition in (
         ("good", "condition=Complete"),
         ("good", "condition=Ready"),
         ("good", "jsonpath={.status.jobStatus}=SUCCESS"),
+        ("good", "jsonpath={.status.completionTime}"),
         ("bad", "condition=Failed"),
         ("bad", "condition=Ready=False"),
         ("bad", "condition=Stalled"),
         ("bad", "jsonpath={.status.progress}=2/2"),
-    ],
-)
-def test_wait_returns_when_the_condition_holds(ended: Objects, name: str, condition: str) -> None:
-    done = _wait(ended, f"--for={condition}", f"evsjob/{name}")
-    assert done.returncode == 0, done.stderr
-
-
-def test_wait_for_success_does_not_return_for_a_failed_job(ended: Objects) -> None:
-    done = ended.kubectl("wait", "--for=condition=Complete", "evsjob/bad", "--timeout=2s", check=False)
-    assert done.returncode == 1
-    assert "timed out" in done.stderr
+        ("bad", "jsonpath={.status.completionTime}"),
+    ):
+        done = _wait(ended, f"--for={condition}", f"evsjob/{name}")
+        assert done.returncode == 0, (name, condition, done.stderr)
+    for name, condition in (
+        ("bad", "condition=Complete"),
+        ("data-postgres-0", "jsonpath={.status.completionTime}"),
+    ):
+        done = ended.kubectl("wait", f"--for={condition}", f"evsjob/{name}", "--timeout=1s", check=False)
+        assert done.returncode == 1
+        assert "timed out" in done.stderr
 
 
 def test_a_job_is_found_by_its_job_id(ended: Objects) -> None:

@@ -17,10 +17,10 @@ from typing import Final
 from .errors import InvalidResponse
 from .times import parse_time
 
-MAX_DEPTH: Final = 4
-"""Levels of sub-jobs that are read; one is documented and seen."""
+MAX_DEPTH: Final = 16
+"""Levels of sub-jobs that are read; one is documented and seen. A deeper one could hide a failure, so it is refused."""
 
-_FAILED: Final = frozenset({"FAIL", "FAILED", "ERROR"})
+FAILURE_WORDS: Final = frozenset({"FAIL", "FAILED", "ERROR"})
 _UNSAFE = re.compile("[\ud800-\udfff\x00]")
 _KNOWN_FIELDS: Final = (
     "status",
@@ -63,7 +63,7 @@ class Job:
         word = self.status.strip().upper()
         if word == "SUCCESS":
             return Outcome.SUCCEEDED
-        return Outcome.FAILED if word in _FAILED else Outcome.IN_PROGRESS
+        return Outcome.FAILED if word in FAILURE_WORDS else Outcome.IN_PROGRESS
 
     def descendants(self) -> Iterator[Job]:
         """Yield sub-jobs of all levels, depth first, in the order of the API."""
@@ -79,7 +79,7 @@ def parse_job(body: Mapping[str, object]) -> Job:
         raise InvalidResponse("the answer is not a job: it has no status")
     try:
         return _job(body, MAX_DEPTH)
-    except (RecursionError, ValueError) as error:  # writing a nested fail_reason; an integer of thousands of digits
+    except (RecursionError, ValueError) as error:  # sub-jobs, a nested fail_reason, an integer of thousands of digits
         raise InvalidResponse("the answer is not a job: it is nested too deep") from error
 
 
@@ -101,13 +101,16 @@ def _job(body: Mapping[str, object], depth: int) -> Job:
 
 def _sub_jobs(inside: object, beside: object, depth: int) -> tuple[Job, ...]:
     items = inside if isinstance(inside, list) and inside else beside
-    if not isinstance(items, list) or depth == 0:
+    if not isinstance(items, list):
         return ()
-    return tuple(
-        _job(item, depth - 1)
+    subs = [
+        item
         for item in items
         if isinstance(item, dict) and (item.get("status") or any(item.get(field) for field in _KNOWN_FIELDS))
-    )
+    ]
+    if subs and depth == 0:
+        raise ValueError("sub-jobs are nested too deep")
+    return tuple(_job(item, depth - 1) for item in subs)
 
 
 def _scalars(entities: Mapping[str, object]) -> dict[str, str]:

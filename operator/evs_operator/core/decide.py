@@ -21,7 +21,7 @@ from evs_operator.cloud.job import Job
 
 from .observation import JobSeen, Observation, Trouble
 from .result import api_time, result_fields
-from .verdict import STATES, Outcome, State, outcome_of
+from .verdict import STATES, Outcome, State, outcome_of, verdict_of
 
 NOT_FOUND_GRACE: Final = timedelta(seconds=60)
 """A job id never seen may be younger than the answer that named it (evs-api 4)."""
@@ -85,7 +85,7 @@ def decide(
     """Return the complete status; equal to `previous` (see `same_status`) where nothing was learned."""
     known = previous if is_same_observation(subject, previous) else _start_anew(previous)
     if is_finished(known) and not isinstance(observation, JobSeen):
-        return _touch(subject, known, observation)
+        return _touch(subject, known, observation, now)
     if isinstance(observation, JobSeen):
         status = _decide_seen(subject, known, observation.job, now, redact)
     else:
@@ -95,12 +95,16 @@ def decide(
 
 
 def refuse(generation: int, previous: EvsJobStatus, message: str, now: datetime) -> EvsJobStatus:
-    """Return the status of an EvsJob whose spec cannot be read; what is known of the job stays."""
+    """Return the status of an EvsJob whose spec cannot be read; what is known of the job stays.
+
+    The verdict of a finished job is taken back until the spec can be read, for it may name another job by now.
+    """
     status = cast(EvsJobStatus, {**previous, "observedGeneration": generation})
     said = _Said(Reason.INVALID_SPEC, message)
     observed = condition_of(previous.get("conditions", []), "Observed")
     shown = (observed["status"], _said(observed)) if observed else None
-    _set_conditions(status, previous, State.ACTION_REQUIRED, said, said, shown, now)
+    outcome = said if is_finished(previous) else _last_outcome(previous, None) or said
+    _set_conditions(status, previous, State.ACTION_REQUIRED, said, outcome, shown, now)
     return status
 
 
@@ -138,17 +142,22 @@ def _start_anew(previous: EvsJobStatus) -> EvsJobStatus:
     return kept
 
 
-def _touch(subject: Subject, known: EvsJobStatus, observation: Observation | None) -> EvsJobStatus:
+def _touch(subject: Subject, known: EvsJobStatus, observation: Observation | None, now: datetime) -> EvsJobStatus:
     """Keep a terminal result: only the generation moves, and the echo of a request that was acted upon."""
     status = cast(EvsJobStatus, dict(known))
     status["observedGeneration"] = subject.generation
+    if observation is not None and subject.requested_at:
+        status["lastHandledReconcileAt"] = subject.requested_at
+    ready = condition_of(known.get("conditions", []), "Ready")
+    if ready is None or ready["reason"] == Reason.INVALID_SPEC:  # the verdict was taken back, see refuse()
+        verdict = verdict_of(known)
+        _set_conditions(status, known, verdict.state, verdict, verdict, ("True", _ANSWERED), now)
+        return status
     status["conditions"] = [
         cast(Condition, {**condition, "observedGeneration": subject.generation})
         for condition in known.get("conditions", [])
         if condition["type"] in CONDITION_TYPES
     ]
-    if observation is not None and subject.requested_at:
-        status["lastHandledReconcileAt"] = subject.requested_at
     return status
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from evs_operator.api.conditions import ConditionStatus
 from evs_operator.api.reasons import Reason
-from evs_operator.api.status import Failure
+from evs_operator.api.status import EvsJobStatus, Failure
 from evs_operator.cloud import job as cloud_job
 from evs_operator.cloud.job import Job
 
@@ -90,6 +90,19 @@ def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
         reason = Reason.UNKNOWN_JOB_STATUS
         message = f"{what} reports the status {bounded(job.status, 256)!r}, taken as in progress{_progress(job)}"
     return Outcome(State.IN_PROGRESS, reason, one_line(redact(message), 1024))
+
+
+def verdict_of(status: EvsJobStatus) -> Outcome:
+    """Read the verdict of a finished job back from what is stored of its result, without asking again."""
+    what = status.get("jobType", "the job")
+    failure = status.get("failure")
+    if failure is None:
+        took = f" in {status['duration']}" if "duration" in status else ""
+        return Outcome(State.SUCCEEDED, Reason.JOB_SUCCEEDED, f"{what} succeeded{took}")
+    own = status.get("jobStatus", "").strip().upper() in cloud_job.FAILURE_WORDS
+    said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
+    message = one_line(f"{what} failed: {said}", 1024)
+    return Outcome(State.FAILED, Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED, message, failure)
 
 
 def _failed(job: Job, reason: Reason, redact: Callable[[str], str]) -> Outcome:

@@ -110,11 +110,15 @@ def test_descendants_come_depth_first_without_the_job_itself() -> None:
     assert [inner.job_id for inner in found.descendants()] == ["a" * 32, f"{1:032x}", f"{2:032x}"]
 
 
-def test_levels_below_the_fourth_are_cut_off() -> None:
-    nested = sub(9, "INIT")
-    for number in range(8):
-        nested = batch("RUNNING", nested, job_id=f"{number:032x}")
-    assert len(list(parse_job(nested).descendants())) == MAX_DEPTH == 4
+def test_a_failure_below_the_deepest_level_that_is_read_is_never_taken_for_a_success() -> None:
+    nested = sub(9, "FAIL")
+    for number in range(MAX_DEPTH):
+        nested = batch("SUCCESS", nested, job_id=f"{number:032x}")
+    outcomes = [inner.outcome for inner in parse_job(nested).descendants()]
+    assert len(outcomes) == MAX_DEPTH == 16
+    assert outcomes[-1] is Outcome.FAILED
+    with pytest.raises(InvalidResponse, match="nested too deep"):
+        parse_job(batch("SUCCESS", nested, job_id="a" * 32))
 
 
 @pytest.mark.parametrize("status", [None, "", "  ", 5, True, [], {}, ["SUCCESS"]])

@@ -12,7 +12,7 @@ from evs_operator.api.spec import ConnectionRef, parse_spec
 from evs_operator.api.status import EvsJobStatus, same_status
 from evs_operator.cloud import errors
 from evs_operator.cloud.job import parse_job
-from evs_operator.core.decide import Subject, decide
+from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
 from support.jobs import JOB_ID, VOLUME_ID, batch, body, sub
 
@@ -258,6 +258,37 @@ def test_a_finished_job_asked_for_again_keeps_its_result_whatever_goes_wrong(why
     asked = decide(subject(requested_at="now"), done, Trouble(why, "HTTP 400"), after(90_000))
     assert asked.pop("lastHandledReconcileAt") == "now"
     assert asked == done
+
+
+@pytest.mark.parametrize(
+    ("last", "expected", "why"),
+    [
+        (body("SUCCESS", end_time="2026-02-03T09:15:31.208Z"), SUCCEEDED, Reason.JOB_SUCCEEDED),
+        (body("FAIL", error_code="EVS.2024"), FAILED, Reason.JOB_FAILED),
+        (batch("SUCCESS", sub(1, "FAIL", error_code="EVS.1042")), FAILED, Reason.SUB_JOB_FAILED),
+    ],
+)
+def test_an_unreadable_spec_takes_a_verdict_back_until_the_spec_is_repaired(
+    last: dict[str, Any], expected: dict[str, str], why: Reason
+) -> None:
+    done = run(seen(last))
+    broken = refuse(2, done, "spec.polling: write …", after(30))
+    assert row(broken) == {**ACT, "Observed": "True"}
+    assert {reason(broken, kind) for kind in ("Ready", "Complete", "Failed", "Stalled")} == {Reason.INVALID_SPEC}
+    repaired = decide(subject(3), broken, None, after(60))
+    assert row(repaired) == expected
+    assert {reason(repaired, kind) for kind in ("Ready", "Complete", "Failed")} == {why}
+    assert {**repaired, "observedGeneration": 1, "conditions": done["conditions"]} == done
+    assert same_status(decide(subject(3), repaired, None, after(90)), repaired)
+
+
+def test_an_unreadable_spec_of_a_running_job_keeps_what_was_known_of_it() -> None:
+    broken = refuse(2, run(seen(body("RUNNING"))), "spec.polling: write …", after(30))
+    assert reason(broken, "Ready") == Reason.INVALID_SPEC
+    assert reason(broken, "Complete") == Reason.JOB_RUNNING
+    repaired = decide(subject(3), broken, Trouble(Reason.TIMEOUT, "Timeout"), after(60))
+    assert row(repaired) == BLIND
+    assert reason(repaired, "Complete") == Reason.JOB_RUNNING
 
 
 def test_a_new_job_id_starts_a_new_observation() -> None:
