@@ -86,6 +86,11 @@ class ControlPlane:
         """Process ids of etcd and of the API server."""
         return self._running.etcd.pid, self._running.apiserver.pid
 
+    @property
+    def etcd_url(self) -> str:
+        """The origin of etcd, for what would take the API server minutes."""
+        return self._running.etcd_url
+
     def kubectl(
         self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
