@@ -14,14 +14,10 @@ import logging
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-import kopf
-from kopf._cogs.clients.auth import vault_var
-from kopf._cogs.clients.watching import Bookmark, infinite_watch
-from kopf._cogs.structs.credentials import Vault
-
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, GROUP, PLURALS, VERSION
 
 from .cluster import Cluster
+from .lean_kopf import Bookmark, Vault, infinite_watch, kopf, vault_var
 
 OnEvent = Callable[[str, str | None, Mapping[str, object]], None]
 """Called with the kind, the event type (None: listed) and the object."""

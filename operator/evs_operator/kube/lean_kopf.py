@@ -1,0 +1,21 @@
+"""kopf, imported without the official client of Kubernetes, which it looks for and has no use for here.
+
+kopf takes the client's model classes where they can be imported, and importing them costs 24 MB and 0.3 s of CPU.
+`cluster` imports the client where a kubeconfig needs it.
+"""
+
+import sys
+
+_is_hidden = "kubernetes" not in sys.modules
+if _is_hidden:
+    sys.modules["kubernetes"] = None  # type: ignore[assignment]  # the documented way to make an import fail
+try:
+    import kopf
+    from kopf._cogs.clients.auth import vault_var
+    from kopf._cogs.clients.watching import Bookmark, infinite_watch
+    from kopf._cogs.structs.credentials import Vault
+finally:
+    if _is_hidden:
+        del sys.modules["kubernetes"]
+
+__all__ = ["Bookmark", "Vault", "infinite_watch", "kopf", "vault_var"]
