@@ -7,7 +7,7 @@ number (5000 + HTTP status) or by their text, and pass through verbatim.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -32,39 +32,54 @@ _HINTS: Final[Mapping[str, str]] = {
     "WrongState": "Wait until the volume, snapshot or server allows the operation, then submit it again.",
     "Capacity": "Use another availability zone or volume type, or submit the operation again later.",
     "Account": "Settle the state of the cloud account: it is frozen or suspended.",
-    "Internal": "Delete a volume left in an error state and submit the operation again; if that fails too, ask the "
-    "cloud's support, with the job id.",
-    "Unknown": "Look the code up and look at the volume itself, or ask the cloud's support, with the job id.",
+    "Internal": "Submit the operation again; if that fails too, ask the cloud's support, with the job id.",
+    "Unknown": "Look at the volume itself, or ask the cloud's support, with the job id.",
 }
 
 _CLUES: Final = (
     ("sold out", "Capacity"),
     ("do not have volume type", "Capacity"),
     ("no valid host", "Capacity"),
+    ("售罄", "Capacity"),
+    ("资源不足", "Capacity"),
     ("quota", "Quota"),
     ("overlimit", "Quota"),
+    ("配额", "Quota"),
     ("frozen", "Account"),
     ("suspended", "Account"),
     ("arrears", "Account"),
+    ("冻结", "Account"),
+    ("欠费", "Account"),
     ("forbidden", "Permission"),
     ("policy", "Permission"),
     ("not allowed", "Permission"),
+    ("权限", "Permission"),
     ("invalid input", "InvalidInput"),
     ("badrequest", "InvalidInput"),
+    ("无效", "InvalidInput"),
+    ("could not be found", "InvalidInput"),
     ("status must be", "WrongState"),
     ("be locked", "WrongState"),
 )
 
-_BY_STATUS: Final[Mapping[int, str]] = {400: "InvalidInput", 401: "Permission", 403: "Permission", 413: "Quota"}
+_BY_STATUS: Final[Mapping[int, str]] = {
+    400: "InvalidInput",
+    401: "Permission",
+    403: "Permission",
+    404: "InvalidInput",
+    409: "WrongState",
+    413: "Quota",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """One code; `klass` is the letter of evs-api 5.2, "" for a code that is not in the table."""
+    """One code; `klass` is the letter of evs-api 5.2, `source` who documents it, both "" for one not in the table."""
 
     code: str
     http_status: int
     klass: str
+    source: str
     message: str
     category: str
     hint: str
@@ -75,13 +90,18 @@ def lookup(code: str | None) -> ErrorCode | None:
     return _table().get(code) if code else None
 
 
+def table() -> Sequence[ErrorCode]:
+    """Return all rows, by code."""
+    return tuple(_table().values())
+
+
 def explain(code: str | None, reason: str | None) -> ErrorCode:
     """Explain a failed job's code and reason; an unknown pair has the category Unknown and a general hint."""
     known = lookup(code)
     if known is not None:
         return known
     category = _by_text(reason or "") or _by_number(code or "") or "Unknown"
-    return ErrorCode(code or "", 0, "", "", category, _HINTS[category])
+    return ErrorCode(code or "", 0, "", "", "", category, _HINTS[category])
 
 
 def _by_text(reason: str) -> str | None:
@@ -95,7 +115,7 @@ def _by_number(code: str) -> str | None:
     if service != "EVS" or len(number) != 4 or not number.isdecimal() or number[0] != "5":
         return None
     status = int(number[1:])
-    return "Internal" if status >= 500 else _BY_STATUS.get(status, "InvalidInput" if status == 404 else None)
+    return "Internal" if status >= 500 else _BY_STATUS.get(status)
 
 
 @functools.cache
@@ -105,7 +125,7 @@ def _table() -> Mapping[str, ErrorCode]:
     for line in text.splitlines():
         if line.startswith("#"):
             continue
-        code, status, klass, category, message = line.split("|", 4)
+        code, status, klass, source, category, message, hint = line.split("|")
         category = category or _CATEGORIES[klass]
-        rows[code] = ErrorCode(code, int(status), klass, message, category, _HINTS[category])
+        rows[code] = ErrorCode(code, int(status), klass, source, message, category, hint or _HINTS[category])
     return rows

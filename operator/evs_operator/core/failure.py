@@ -1,77 +1,103 @@
-"""Finds the failure that explains a failed job, and says it on one line.
+"""Finds the failure that explains a failed job, and says it on one line with what to do about it.
 
 The parent of a failed batch usually says nothing useful; the text is in its sub-jobs (evs-api 3.3). So the
-deepest failed job that gives a code or a reason is taken, in API order.
+deepest failed job that gives a code or a reason is taken, in API order. The other failed ones are counted, and
+named by code and volume.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from evs_operator.api.status import Failure
 from evs_operator.cloud.error_codes import explain
 from evs_operator.cloud.job import Job, Outcome
 
+from .reason_text import readable
 from .text import bounded, masked, one_line
 
-_TASK_PREFIX = re.compile(r"^\w*Task-fail:\s*")
-_TEXT_KEYS = ("message", "error_msg", "msg")
+Redact = Callable[[str], str]
+
 _NO_REASON = "the API gave no reason"
+_SAID = 256
+"""Characters of the API's text in a condition's message; `status.failure.message` has more of it."""
+_NAMED = 3
+"""Volumes and codes that are named; the rest is counted."""
 
 
-def failure_of(job: Job, redact: Callable[[str], str]) -> Failure:
+def failure_of(job: Job, redact: Redact) -> Failure:
     """Build `status.failure` of a job that failed, or of which a sub-job failed."""
     culprit = _deepest_failed(job)
-    reason = reason_text(culprit)
+    reason = reason_of(culprit)
     explained = explain(culprit.error_code, reason)
     failure: Failure = {}
     if culprit.error_code:
         failure["code"] = masked(culprit.error_code, redact, 64)
     failure["message"] = one_line(masked(reason or explained.message or _NO_REASON, redact, 4096), 1024)
     failure["category"] = explained.category
-    failure["hint"] = one_line(explained.hint, 512)
+    failure["hint"] = one_line(redact(f"{_left_behind(job)} {explained.hint}"), 512)
     if culprit.job_id:
         failure["jobId"] = masked(culprit.job_id, redact, 128)
     return failure
 
 
-def summary(job: Job, failure: Failure, redact: Callable[[str], str]) -> str:
+def summary(job: Job, failure: Failure, redact: Redact) -> str:
     """Say in one line what failed: `2 of 5 sub-jobs failed: EVS.1042 … (volume …)`."""
-    subs = list(job.descendants())
-    failed = sum(1 for sub in subs if sub.outcome is Outcome.FAILED)
-    what = f"{failed} of {len(subs)} sub-jobs failed" if failed else f"{bounded(job.job_type or 'the job', 64)} failed"
-    said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
-    volume = _deepest_failed(job).entities.get("volume_id")
-    where = f" (volume {bounded(volume, 64)})" if volume else ""
-    return one_line(redact(f"{what}: {bounded(said, 880)}{where}"), 1024)
+    total, failed = 0, []
+    for sub in job.descendants():
+        total += 1
+        if sub.outcome is Outcome.FAILED:
+            failed.append(sub)
+    what = f"{len(failed)} of {total} sub-jobs failed" if failed else f"{bounded(job.job_type or 'the job', 64)} failed"
+    code = failure.get("code", "")
+    said = " ".join(part for part in (code, failure.get("message", "")) if part)
+    alike = [node for node in failed if (node.error_code or "") == code] or [_deepest_failed(job)]
+    others = dict.fromkeys(bounded(node.error_code, 64) for node in failed if node.error_code not in (None, code))
+    also = f"; also {_some(others)}" if others else ""
+    return one_line(redact(f"{what}: {bounded(said, _SAID)}{_volumes(alike)}{also}"), 1024)
 
 
-def reason_text(job: Job) -> str:
-    """Return the readable part of `fail_reason`: task prefix off, message taken out of JSON; "" where none."""
-    reason = job.fail_reason or job.entities.get("errorcode_message") or ""
-    reason = _TASK_PREFIX.sub("", reason.strip())
-    if reason.startswith("{"):
-        try:
-            reason = _text_inside(json.loads(reason)) or reason
-        except (ValueError, RecursionError):
-            return reason
-    return reason
+def reason_of(job: Job) -> str:
+    """Return the readable part of why a job failed, "" where it does not say."""
+    return readable(job.fail_reason or job.entities.get("errorcode_message") or "")
 
 
-def _text_inside(value: object, depth: int = 4) -> str | None:
-    if not isinstance(value, dict) or depth == 0:
-        return None
-    for key in _TEXT_KEYS:
-        if isinstance(value.get(key), str) and value[key]:
-            return str(value[key])
-    return next((text for inner in value.values() if (text := _text_inside(inner, depth - 1))), None)
+def _volumes(jobs: Iterable[Job]) -> str:
+    """Name the volumes of jobs by id, or by the name that was ordered where no volume came to be."""
+    names = dict.fromkeys(
+        bounded(name, 64) for job in jobs if (name := job.entities.get("volume_id") or job.entities.get("name"))
+    )
+    if not names:
+        return ""
+    return f" ({'volume' if len(names) == 1 else 'volumes'} {_some(names)})"
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = len(listed) - _NAMED
+    return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _left_behind(job: Job) -> str:
+    """Say what to do about the volumes of failed jobs: they exist, in an error state (evs-api 12.1)."""
+    failed = [node for node in (job, *job.descendants()) if node.outcome is Outcome.FAILED]
+    volumes = dict.fromkeys(bounded(node.entities["volume_id"], 64) for node in failed if "volume_id" in node.entities)
+    if not volumes:
+        return ""
+    which = f"{'volume' if len(volumes) == 1 else 'volumes'} {_some(volumes)}"
+    kinds = {node.job_type.lower() for node in failed if "volume_id" in node.entities}
+    if all("create" in kind for kind in kinds):
+        return f"Delete {which}: what a failed creation leaves in an error state counts against the quota."
+    if any("extend" in kind or "retype" in kind for kind in kinds):
+        return f"Look at {which}, which may be in an error state such as error_extending; save the data first."
+    if all("delete" in kind for kind in kinds):
+        return f"Look at {which}, which may still be there, in the state error_deleting."
+    return f"Look at the state of {which}."
 
 
 def _deepest_failed(job: Job) -> Job:
     failed = [(depth, node) for depth, node in _levels(job) if node.outcome is Outcome.FAILED]
-    telling = [(depth, node) for depth, node in failed if node.error_code or reason_text(node)]
+    telling = [(depth, node) for depth, node in failed if node.error_code or reason_of(node)]
     candidates = telling or failed
     if not candidates:
         return job

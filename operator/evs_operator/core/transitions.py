@@ -112,7 +112,7 @@ def _note(message: str, hint: str = "") -> str:
     """Join message and hint; where both are too long for a note, the message is cut so that the hint is kept."""
     tail = f" {hint}" if hint else ""
     if tail and not message.endswith((".", "!", ")", "…")):
-        tail = "." + tail
+        message += "."
     room = NOTE_BYTES - len(tail.encode())
     raw = message.encode("utf-8", "replace")
     if len(raw) > room:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud.error_codes import explain, lookup
+from evs_operator.cloud.error_codes import explain, lookup, table
 
 CATEGORIES = {"Quota", "Permission", "InvalidInput", "WrongState", "Capacity", "Account", "Internal", "Unknown"}
 
@@ -68,6 +69,32 @@ def test_every_failure_gets_a_category_and_says_what_to_do(code: str | None, rea
     found = explain(code, reason)
     assert found.category in CATEGORIES
     assert re.fullmatch(r"[A-Z].{20,200}\.", found.hint)
+
+
+def test_every_row_of_the_table_has_a_source_a_category_and_a_hint() -> None:
+    rows = table()
+    assert Counter(row.source for row in rows) == {"otc": 125, "huawei": 12, "live": 1, "client": 1}
+    assert {row.category for row in rows} == CATEGORIES - {"Unknown"}
+    for row in rows:
+        assert re.fullmatch(r"(EVS|Common)\.\d{4}", row.code)
+        assert row.message
+        assert re.fullmatch(r"[A-Z].{20,200}\.", row.hint), row.code
+    assert [row.code for row in rows] == sorted({row.code for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("EVS.2143", "agency"),
+        ("EVS.2072", "sold out"),
+        ("EVS.1048", "available"),
+        ("EVS.2055", "KMS"),
+        ("EVS.2020", "support"),
+        ("EVS.1042", "quota of the project for gigabytes"),
+    ],
+)
+def test_a_code_whose_remedy_is_known_says_it(code: str, word: str) -> None:
+    assert word in explain(code, None).hint
 
 
 def test_a_lookup_of_nothing_finds_nothing() -> None:

@@ -136,7 +136,8 @@ def test_the_note_of_a_failure_says_what_failed_and_what_to_do() -> None:
 @pytest.mark.parametrize("text", ["x" * 5000, "卷创建失败" * 1000, "é" * 3000])
 def test_a_note_fits_into_an_event_in_bytes_and_keeps_the_hint(text: str) -> None:
     who = Subject(1, parse_spec({"jobId": JOB_ID}), T0)
-    status = decide(who, {}, seen("FAIL", error_code="EVS.2024", fail_reason=text), T0)
+    status = decide(who, {}, FAIL, T0)
+    status["conditions"][0]["message"] = text
     transition = transition_of_job({}, status)
     assert transition is not None
     assert NOTE_BYTES - 4 < len(transition.note.encode()) <= NOTE_BYTES
