@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from evs_operator.api.reasons import ConnectionReason
+from evs_operator.core.connection_status import connection_status
 from support.contract import CONTRACT, history
-from support.histories import STEPS, Step
-from support.judges import Kstatus
+from support.histories import STEPS, T0, Step
+from support.judges import ArgoCD, Kstatus
 from support.states import GoldenState, golden_states
 
 _STATES = list(golden_states())
@@ -30,3 +32,24 @@ def test_kstatus_gives_the_message_that_a_person_needs(kstatus: Kstatus) -> None
 def test_kstatus_is_right_after_every_step_of_any_history(kstatus: Kstatus, steps: list[Step]) -> None:
     for manifest, row in history(steps):
         assert kstatus.judge(manifest).status == CONTRACT[row].kstatus, row
+
+
+@pytest.mark.parametrize("reason", ConnectionReason)
+def test_a_connection_is_current_once_the_cloud_accepted_its_credential(
+    kstatus: Kstatus, argo: ArgoCD, reason: ConnectionReason
+) -> None:
+    """One that heals by itself is waited for; one that needs a person fails at once. Argo CD says the same."""
+    status = connection_status(reason, "so it is", generation=2, previous=[], now=T0)
+    true = {condition["type"] for condition in status["conditions"] if condition["status"] == "True"}
+    wanted = ("InProgress", "Progressing")
+    if true & {"Ready", "Stalled"}:
+        wanted = ("Current", "Healthy") if "Ready" in true else ("Failed", "Degraded")
+    for generation, expected in ((2, wanted), (3, ("InProgress", "Progressing"))):
+        manifest = {
+            "apiVersion": "evs-operator.dev/v1alpha1",
+            "kind": "EvsConnection",
+            "metadata": {"name": "default", "namespace": "ns", "generation": generation},
+            "spec": {"endpoint": "https://evs.eu-de.otc.t-systems.com"},
+            "status": dict(status),
+        }
+        assert (kstatus.judge(manifest).status, argo.health(manifest).status) == expected
