@@ -34,6 +34,7 @@ from .operator_process import (
 )
 from .prometheus import Prometheus, run_prometheus
 from .scripted_cloud import PROJECT, TOKEN, ScriptedCloud, scripted_cloud
+from .trace_receiver import TraceReceiver
 
 EVERY_SECOND = {"minIntervalSeconds": 1, "maxIntervalSeconds": 1}
 BEAT = "beef" * 8
@@ -52,6 +53,7 @@ class Watched:
     flags: tuple[str, ...] = ()
     ready: bool = True
     proxy: FaultProxy | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     process: OperatorProcess = field(init=False)
 
 
@@ -64,6 +66,7 @@ class World:
         self.healthy = healthy
         self.operators: dict[str, Watched] = {}
         self.gate = threading.Event()
+        self.traces = TraceReceiver()
 
     def apply(self, name: str, *objects: dict[str, Any]) -> None:
         """Apply objects in the namespace of an operator."""
@@ -86,9 +89,8 @@ class World:
                 flags += ["--allow-endpoint", cloud.url]
             command = [sys.executable, "-m", "support.faulty_operator", watched.fault, "run"]
             command += ["--kubeconfig", str(watched.kubeconfig)]
-            running = start_operator(
-                watched.kubeconfig, *flags, ready=False, command=command, PYTHONPATH=str(ROOT / "tests")
-            )
+            environment = {"PYTHONPATH": str(ROOT / "tests"), **watched.environment}
+            running = start_operator(watched.kubeconfig, *flags, ready=False, command=command, **environment)
             watched.process = stack.enter_context(running)
         stack.callback(self._end_together)
         for watched in self.operators.values():
@@ -209,6 +211,11 @@ def watched_world(plane: ControlPlane, before: Callable[[Prometheus], None]) -> 
             flags = ("--leader-elect", "--operator-namespace", f"watched-{name}") if name == "leaderless" else ()
             cloud = stack.enter_context(scripted_cloud())
             world.operators[name] = Watched(name, cloud, account, flags=flags, ready=False)
+        stack.enter_context(world.traces.serve())
+        world.operators["healthy"].environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": world.traces.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "500",
+        }
         _populate(world)
         before(prometheus)
         world.start(stack)

@@ -22,6 +22,7 @@ from evs_operator.core.schedule import next_poll, patience, teach, work_began
 from evs_operator.kube.api import KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.tracing import NO_TRACING, Tracing
 
 from . import intervals
 from .clock import Clock
@@ -54,7 +55,9 @@ class Poller:
         durations: Durations,
         metrics: Metrics,
         clock: Clock,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._store = store
         self._scheduler = scheduler
         self._sessions = sessions
@@ -92,7 +95,8 @@ class Poller:
         """
         version, last_poll = entry.version, entry.last_poll
         try:
-            await self._process(entry, call)
+            with self._tracing.span("evsjob", _named(entry)):
+                await self._process(entry, call)
             entry.write_failures = 0
         except KubeError as error:
             entry.write_failures += 1
@@ -150,7 +154,10 @@ class Poller:
         observation = entry.pending
         target, project_id, session = entry.spec.target(), None, None
         if self._needs_call(entry):
-            session, project_id, observation = await self._observe(entry, call)
+            with self._tracing.span("poll", {"job": entry.spec.job_id}) as span:
+                session, project_id, observation = await self._observe(entry, call)
+                if observation is not None:
+                    span.tell({"connection": entry.connection, "reason": _reason(observation)})
             if observation is None:
                 self._scheduler.schedule(entry, self._clock())
                 return
@@ -167,11 +174,11 @@ class Poller:
 
     def _tell(self, entry: Entry, observation: Observation) -> None:
         """Count a look at a job by what came of it; a line of it is for debugging."""
-        reason = observation.reason if isinstance(observation, Trouble) else Reason.POLL_SUCCEEDED
+        reason = _reason(observation)
         self._metrics.polls.labels(reason=reason).inc()
         if _log.isEnabledFor(logging.DEBUG) and entry.spec is not None:
             said = observation.message() if isinstance(observation, Trouble) else observation.job.status
-            fields = {"job": entry.spec.job_id, "reason": str(reason)} | _named(entry)
+            fields = {"job": entry.spec.job_id, "reason": reason} | _named(entry)
             _log.debug("EvsJob %s/%s: polled: %s", entry.namespace, entry.name, said, extra=fields)
 
     async def _observe(
@@ -314,6 +321,10 @@ class Poller:
     def subject_of(self, entry: Entry) -> Subject:
         """Return the entry in the words of `decide()`."""
         return self._writer.subject_of(entry, None)
+
+
+def _reason(observation: Observation) -> str:
+    return str(observation.reason if isinstance(observation, Trouble) else Reason.POLL_SUCCEEDED)
 
 
 def _named(entry: Entry) -> dict[str, str]:

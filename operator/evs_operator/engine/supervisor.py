@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Mapping
 from typing import Final
@@ -25,6 +26,7 @@ from evs_operator.kube.lease import LeaseHolder
 from evs_operator.observe import logs
 from evs_operator.observe.health import HealthServer
 from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.tracing import tracing_of
 from evs_operator.settings import Settings
 
 from .clock import Clock
@@ -92,7 +94,10 @@ class Operator:
         self._events = EventRecorder(
             self._api, self._clock, lambda result: self._metrics.events.labels(result=result).inc()
         )
-        writer = StatusWriter(self._api, self._store, self._metrics, self._clock, redaction, self._events)
+        self._tracing = tracing_of(os.environ)
+        writer = StatusWriter(
+            self._api, self._store, self._metrics, self._clock, redaction, self._events, self._tracing
+        )
         self._durations = Durations()
         self._recollection = Recollection()
         self._poller = Poller(
@@ -103,6 +108,7 @@ class Operator:
             durations=self._durations,
             metrics=self._metrics,
             clock=self._clock,
+            tracing=self._tracing,
         )
         self._dispatcher = Dispatcher(
             self._scheduler, self._poller.work, self._poller.route_of, self._poller.patience_of, self._clock
@@ -167,6 +173,7 @@ class Operator:
         await self._health.stop()
         await self._sessions.aclose()
         await self._api.aclose()
+        self._tracing.close()
 
     async def _shut_down(
         self, watch: asyncio.Task[None], tasks: list[asyncio.Task[None]], stop: asyncio.Task[bool]

@@ -22,6 +22,7 @@ from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.tracing import NO_TRACING, Tracing
 
 from .clock import Clock
 from .redaction import Redaction
@@ -42,7 +43,9 @@ class StatusWriter:
         clock: Clock,
         redaction: Redaction,
         events: EventRecorder,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._api = api
         self._store = store
         self._metrics = metrics
@@ -107,13 +110,15 @@ class StatusWriter:
 
     async def _apply(self, entry: Entry, decided: Callable[[], EvsJobStatus | None]) -> None:
         for _ in range(_TRIES):
-            status = None if entry.deleted else decided()
+            with self._tracing.span("decide"):
+                status = None if entry.deleted else decided()
             if status is None or same_status(status, entry.status):
                 return
             # The watch may bring the echo of the write before its answer is here.
             before, was_finished = entry.status, entry.finished
             try:
-                version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
+                with self._tracing.span("write"):
+                    version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
             except KubeError as error:
                 self._metrics.status_writes.labels(result=_result(error)).inc()
                 if error.status == 404:
@@ -161,6 +166,7 @@ class StatusWriter:
         }
         if "duration" in status:
             fields["duration"] = status["duration"]
+        fields |= self._tracing.ids()
         _log.info("EvsJob %s/%s: %s: %s", entry.namespace, entry.name, phase.reason, ready["message"], extra=fields)
         if "completionTime" in status and not was_finished:
             self._measure_end(entry, status, phase)
