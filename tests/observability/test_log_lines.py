@@ -51,6 +51,15 @@ def test_each_transition_is_one_line_with_job_connection_outcome_and_duration(wo
     assert re.fullmatch(r"(\d+h)?(\d+m)?\d+\.\ds", told[-1]["duration"])
 
 
+def test_each_transition_of_a_connection_is_one_line(world: World) -> None:
+    def told() -> list[str]:
+        its = [line for line in lines(world, "credential") if line.get("connection") == "watched-credential/faulty"]
+        return [line["reason"] for line in its if "evsjob" not in line and "reason" in line]
+
+    eventually(lambda: "Unauthorized" in told(), 30, lambda: world.operators["credential"].process.log)
+    assert len(told()) <= 3  # not yet verified, refused; after the remedy of the alert it is valid
+
+
 def test_polls_leave_no_line(world: World) -> None:
     """The job `beat` is polled every second and never changes."""
     beats = [line for line in lines(world, "healthy") if line.get("evsjob") == "watched-healthy/beat"]

@@ -22,7 +22,7 @@ from evs_operator.kube.objects import ObjectKey
 from .clock import Clock
 from .redaction import Redaction
 from .session import Session
-from .sessions import Sessions
+from .sessions import Sessions, short_name
 
 _PATIENCE: Final = 30.0
 """Seconds that a connection whose credential was accepted may be out of reach before its status says so."""
@@ -62,7 +62,8 @@ class ConnectionWriter:
             except KubeError as error:
                 done = error.status == 404
                 if error.status not in (404, 409):  # after 409 the watch brings the newer object
-                    _log.warning("%s %s: %s", key.kind, key.name, error.message)
+                    name = short_name(key)
+                    _log.warning("%s %s: %s", key.kind, name, error.message, extra={"connection": name})
             if done:
                 self._dirty.pop(key, None)
 
@@ -85,9 +86,20 @@ class ConnectionWriter:
         if not _same(status, session.status):
             version = await objects.apply_status(self._api, session.key, status, session.resource_version)
             session.status, session.resource_version = status, version
+            _tell(session, previous, status)
             transition = transition_of_connection(previous, status["conditions"])
             self._events.tell(session.key, session.uid, transition)
         return session.trouble is None or reason is not ConnectionReason.CREDENTIALS_VALID
+
+
+def _tell(session: Session, previous: list[Condition], status: ConnectionStatus) -> None:
+    """Log a transition on one line."""
+    before, ready = condition_of(previous, "Ready"), condition_of(status["conditions"], "Ready")
+    if ready is None or (before and before["reason"] == ready["reason"]):
+        return
+    name = short_name(session.key)
+    fields = {"connection": name, "reason": ready["reason"]}
+    _log.info("%s %s: %s: %s", session.key.kind, name, ready["reason"], ready["message"], extra=fields)
 
 
 def verdict_of(session: Session, now: float) -> tuple[ConnectionReason, str]:

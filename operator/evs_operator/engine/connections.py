@@ -22,7 +22,7 @@ from .connection_writer import ConnectionWriter
 from .poller import Poller
 from .rounds import TICK, due_reads
 from .session import Session
-from .sessions import Sessions
+from .sessions import Sessions, short_name
 from .verification import Verification
 
 _RESYNC: Final = 300.0
@@ -101,10 +101,10 @@ class Connections:
         first = not session.read_at
         try:
             if await self._sessions.refresh(session) and not first:
-                _log.info("%s %s: Secret changed", session.key.kind, session.key.name)
+                _log.info("%s %s: Secret changed", session.key.kind, short_name(session.key))
                 self._poll_jobs_of(session.key)
         except KubeError as error:
-            _log.warning("%s %s: %s", session.key.kind, session.key.name, error.message)
+            _log.warning("%s %s: %s", session.key.kind, short_name(session.key), error.message)
 
     async def _resync(self) -> None:
         """Remove connections that were deleted unseen, and take those that the watch has not brought."""
@@ -122,7 +122,7 @@ class Connections:
                 self.on_event(kind, None, body)
             present = {str(cast(Mapping[str, object], body.get("metadata") or {}).get("uid")) for body in found}
             for key in self._sessions.gone(present, kind, places, started):
-                _log.info("%s %s: was deleted unseen", key.kind, key.name)
+                _log.info("%s %s: was deleted unseen", key.kind, short_name(key))
                 self._remove(key, None)
 
     def _remove(self, key: ObjectKey, uid: str | None) -> None:
