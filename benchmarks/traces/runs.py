@@ -90,7 +90,7 @@ def prices(jobs: Sequence[TraceJob]) -> str:
     """Compare at equal calls and at equal latency, by the price alone and with a lower minimum."""
     lines = []
     for low in (2.0, 1.0):
-        for price in (0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0):
+        for price in (0.03, 0.05, 0.07, 0.095, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0):
             it = summary("", replay(jobs, Ours(price=price, low=low))).all
             lines.append([f"{price:g}", f"{low:g}", f"{it.calls:.2f}", f"{it.mean:.2f}", f"{it.p95:.1f}"])
     return "## calm, by price\n\n" + table(["price", "minimum", "calls", "mean", "p95"], lines)
@@ -118,11 +118,15 @@ def cold(traces: int) -> str:
 
 
 def hours(factors: Sequence[float]) -> str:
-    """Compare with proportional polling hour by hour, and after an abrupt change of speed at 12 h."""
+    """Compare with proportional polling hour by hour, and after an abrupt change of speed at 12 h.
 
-    def ratio(ours: Result, other: Result, since: float, until: float) -> float:
+    At once: the first ten and the first fifty jobs that begin after the change, when nothing can be learned yet.
+    """
+
+    def ratio(ours: Result, other: Result, since: float, until: float, first: int | None = None) -> float:
         mine, its = (
-            figures([row[1:] for row in rows_of(result, since * HOUR, until * HOUR)]) for result in (ours, other)
+            figures([row[1:] for row in rows_of(result, since * HOUR, until * HOUR)][:first])
+            for result in (ours, other)
         )
         return mine.cost / its.cost
 
@@ -134,11 +138,13 @@ def hours(factors: Sequence[float]) -> str:
     slow = f"worst hour of rough {max(each):.2f}x; slow hours {each[6]:.2f}x and {each[14]:.2f}x"
     lines = []
     for factor in factors:
-        runs = both(abrupt(factor=factor), ())
-        spans = ((12, 12.25), (12.25, 12.5), (12.5, 13), (12, 13), (13, 15), (15, 24))
-        lines.append([f"{factor:.2g}", *(f"{ratio(*runs, *span):.2f}x" for span in spans)])
-    heads = ["all durations times", "first 15 min", "next 15 min", "next 30 min", "first hour"]
-    heads += ["next 2 h", "after"]
+        for seed in (5, 6, 7):
+            runs = both(abrupt(factor=factor, seed=seed), ())
+            spans = ((12, 12.25), (12.25, 12.5), (12.5, 13), (12, 13), (13, 15), (15, 24))
+            at_once = [f"{ratio(*runs, 12, 24, first):.2f}x" for first in (10, 50)]
+            lines.append([f"{factor:.2g}", str(seed), *at_once, *(f"{ratio(*runs, *span):.2f}x" for span in spans)])
+    heads = ["all durations times", "seed", "first 10 jobs", "first 50 jobs"]
+    heads += ["first 15 min", "next 15 min", "next 30 min", "first hour", "next 2 h", "after"]
     return f"## change of speed, cost to that of 0.1 of age\n\n{slow}\n\n" + table(heads, lines)
 
 

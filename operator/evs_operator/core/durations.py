@@ -15,8 +15,8 @@ A cloud that becomes slower shows in the jobs seen running past their time. One 
 ends, after polls that came too late: so the rank of each end within its law is watched, and while ends come
 sooner than chance explains a histogram forgets half per job, and those of the same connection count little.
 
-State per histogram: 187 floats of 4 bytes, and a `Law` of 1.3 kB while jobs of the kind are followed. The
-number of keys is bounded; the least recently used goes first.
+State: 2 kB per histogram, 187 floats of 4 bytes and a `Law`; so 4 kB for each job type of a connection, with that
+of the type over all connections. The number of keys is bounded; the least recently used goes first.
 
 Deliberately not here: time, I/O, persistence. What a restart loses is in the objects' status or learned again
 from the next jobs.

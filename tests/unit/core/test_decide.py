@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evs_operator.api.conditions import parse_timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import ConnectionRef, parse_spec
 from evs_operator.api.status import EvsJobStatus, same_status
@@ -335,6 +336,25 @@ def test_the_estimate_is_written_only_together_with_a_change() -> None:
     assert same_status(second, first)
     done = decide(subject(), second, seen(body("SUCCESS")), after(9), estimate=after(50))
     assert "estimatedCompletionTime" not in done
+
+
+def test_an_estimate_that_the_job_has_outlived_is_left_out_of_a_later_write() -> None:
+    first = decide(subject(), {}, seen(body("RUNNING")), after(0), estimate=after(20))
+    still = decide(subject(), first, seen(body("RUNNING")), after(30))
+    assert same_status(still, first), "by itself it is no reason to write"
+    trouble = Trouble(Reason.UNREACHABLE, "no route")
+    assert "estimatedCompletionTime" in decide(subject(), first, trouble, after(10))
+    assert "estimatedCompletionTime" not in decide(subject(), first, trouble, after(30))
+    moved = decide(subject(), first, seen(batch("RUNNING", sub(1, "SUCCESS"))), after(30))
+    assert "estimatedCompletionTime" not in moved
+
+
+def test_an_estimate_is_never_before_the_moment_of_its_write() -> None:
+    now = after(0).replace(microsecond=900_000)
+    status = decide(subject(), {}, seen(body("RUNNING")), now, estimate=now)
+    estimate = parse_timestamp(status["estimatedCompletionTime"])
+    assert estimate is not None
+    assert estimate >= now
 
 
 def test_an_answered_request_is_echoed() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from itertools import pairwise
 
 import pytest
 
-from evs_operator.core.durations import Durations
+from evs_operator.core.durations import BORROWED_JOBS, Durations, Histogram
 from evs_operator.core.schedule_law import BINS, EDGES, Law, bin_of, part_of
 
 
@@ -164,3 +165,80 @@ def test_the_prior_alone_is_ten_over_ten_plus_t() -> None:
     law = Law()
     for edge in EDGES:
         assert law.survival(edge) == pytest.approx(10.0 / (10.0 + edge))
+
+
+def learn_and_ask(learned: Durations, kind: str, *durations: float) -> None:
+    """Learn durations as an operator does, that asks the law before each end."""
+    for duration in durations:
+        learned.law("c", kind)
+        learned.learn("c", kind, duration)
+
+
+def spread(median: float, jobs: int, seed: int = 11) -> list[float]:
+    draw = random.Random(seed)
+    return [median * draw.lognormvariate(0.0, 0.2) for _ in range(jobs)]
+
+
+def test_a_cloud_ten_times_faster_is_believed_after_fifteen_jobs_where_decay_alone_takes_seventy() -> None:
+    learned = Durations()
+    learn_and_ask(learned, "t", *spread(90.0, 300))
+    learn_and_ask(learned, "t", *spread(9.0, 15))
+    assert learned.law("c", "t").quantile(0.5) < 15.0
+
+
+def test_a_cloud_that_becomes_faster_makes_what_is_known_of_rarer_jobs_doubtful_too() -> None:
+    learned = Durations()
+    learn_and_ask(learned, "rare", *spread(900.0, 300))
+    learn_and_ask(learned, "often", *spread(90.0, 300))
+    known = learned.law("c", "rare").jobs
+    learn_and_ask(learned, "often", *spread(9.0, 15))
+    assert known > 90.0
+    assert learned.law("c", "rare").jobs <= BORROWED_JOBS + 0.01
+
+
+def test_another_connection_keeps_what_it_knows() -> None:
+    learned = Durations()
+    for connection in ("c", "other"):
+        for duration in spread(90.0, 300):
+            learned.law(connection, "t")
+            learned.learn(connection, "t", duration)
+    learn_and_ask(learned, "t", *spread(9.0, 15))
+    assert learned.law("other", "t").jobs > 90.0
+
+
+def test_chance_alone_makes_nobody_forget() -> None:
+    """2,000 jobs of an unchanged law: the weight of what was learned stays that of its decay, nearly always."""
+    learned, full = Durations(), 0
+    for duration in spread(9.0, 2000, seed=12):
+        learn_and_ask(learned, "t", duration)
+        full += learned.law("c", "t").jobs > 50.0
+    assert full > 1700
+
+
+def test_the_rank_of_an_end_is_the_share_of_shorter_durations() -> None:
+    histogram = Histogram()
+    assert histogram.rank(5.0) == 0.5, "nothing was asked yet"
+    for duration in spread(9.0, 400):
+        histogram.law()
+        histogram.add(duration, 0.0)
+    histogram.law()
+    ranks = [histogram.rank(duration) for duration in spread(9.0, 400, seed=13)]
+    assert sum(ranks) / len(ranks) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_kind_of_job_costs_four_kilobytes() -> None:
+    """Two histograms, of the connection and of the type over all connections, each with its law."""
+    kinds = 20
+    tracemalloc.start()
+    try:
+        learned = Durations()
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(kinds):
+            for duration in spread(9.0, 20):
+                learned.watch("c", f"t{number}", 0.0, 3.0)
+                learn_and_ask(learned, f"t{number}", duration)
+            learned.law("c", f"t{number}")
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert used / kinds < 4500
