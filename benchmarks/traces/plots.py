@@ -107,13 +107,12 @@ def schedule() -> str:
     plot.line([(age, 22.0 * min(d, 1.0)) for age, d in _density(learned, ages)], _COLOURS["faint"], dashed=True)
     plot.line(delays(Durations(), 0.01), _COLOURS["others"])
     plot.line(delays(learned, 2.0), _COLOURS["ours"])
-    for row, (name, colour) in enumerate(
-        (
-            ("learned: 72 % of the jobs take 9 s, 28 % take 26 s", "ours"),
-            ("nothing learned", "others"),
-            ("where they end", "faint"),
-        )
-    ):
+    legend = (
+        ("learned: 72 % of the jobs take 9 s, 28 % take 26 s", "ours"),
+        ("nothing learned", "others"),
+        ("where those jobs end", "faint"),
+    )
+    for row, (name, colour) in enumerate(legend):
         plot.parts.append(f'<rect x="80" y="{44 + 18 * row}" width="14" height="4" fill="{_COLOURS[colour]}"/>')
         plot.text(100, 51 + 18 * row, name)
     return plot.render()
@@ -143,7 +142,7 @@ def comparison(results: str) -> str:
         "Calls and latency on the calm trace: left and low is better",
         "calls per job",
         "mean latency, s",
-        (3.0, 120.0, (3, 5, 10, 20, 50, 100)),
+        (3.0, 200.0, (3, 5, 10, 20, 50, 100, 200)),
         (0.4, 60.0, (0.5, 1, 2, 5, 10, 20, 50)),
         (True, True),
     )

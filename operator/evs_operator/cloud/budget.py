@@ -2,7 +2,8 @@
 
 Pure: the clock is a parameter (seconds). A 429 pauses all calls. After the pause one call probes, alone until it is
 answered; then calls go at half the rate, which grows back by a constant amount per second of success, up to the
-ceiling that the connections name. In the same way the calls under way together are halved where no answer comes.
+ceiling that the connections name. The calls under way together begin with a few, grow by one with each answer and are
+halved where none comes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Final
 
 DEFAULT_PAUSE: Final = 60.0
 MOST_IN_FLIGHT: Final = 32
+FIRST_IN_FLIGHT: Final = 4
+"""Calls under way together before an endpoint has answered: so few can meet a throttle, or hang, at a start."""
 _LOWEST: Final = 0.1
 _RECOVERY: Final = 120.0
 """Seconds of success in which the rate grows from nothing to its ceiling."""
@@ -33,7 +36,7 @@ class Budget:
         self.rate = self.ceiling
         self.paused_until = 0.0
         self.calls = 0
-        self.in_flight = MOST_IN_FLIGHT
+        self.in_flight = FIRST_IN_FLIGHT
         self._burst = float(max(burst, 1))
         self._tokens = self._burst
         self._filled: float | None = None
@@ -83,6 +86,7 @@ class Budget:
         self.paused_until = max(self.paused_until, now + wait)
         self._tokens = 1.0  # the probe
         self._raised = None
+        self.in_flight = FIRST_IN_FLIGHT
         self._probing, self._probe_ends = True, 0.0
 
     def answered(self, now: float, sent: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud.budget import DEFAULT_PAUSE, MOST_IN_FLIGHT, Budget, Budgets
+from evs_operator.cloud.budget import DEFAULT_PAUSE, FIRST_IN_FLIGHT, MOST_IN_FLIGHT, Budget, Budgets
 
 
 def take_all(budget: Budget, now: float, until: float) -> int:
@@ -212,16 +212,27 @@ def test_calls_given_back_in_a_pause_make_no_burst_after_it() -> None:
     assert budget.take(61.1) > 0
 
 
-def test_without_answers_fewer_calls_wait_together_down_to_one_and_answers_bring_them_back() -> None:
+def test_few_calls_are_under_way_at_first_more_with_each_answer_and_half_without_one() -> None:
     budget = Budget(10, 10)
+    assert budget.in_flight == FIRST_IN_FLIGHT
+    for _ in range(100):
+        budget.answered(1.0, sent=0.5)
+    assert budget.in_flight == MOST_IN_FLIGHT
     seen = []
     for _ in range(7):
         budget.unanswered(sent=0.0)
         seen.append(budget.in_flight)
     assert seen == [16, 8, 4, 2, 1, 1, 1]
+    budget.answered(2.0, sent=1.5)
+    assert budget.in_flight == 2
+
+
+def test_after_a_throttle_few_calls_are_under_way_again() -> None:
+    budget = Budget(10, 10)
     for _ in range(100):
         budget.answered(1.0, sent=0.5)
-    assert budget.in_flight == MOST_IN_FLIGHT
+    budget.throttled(2.0, 1.0, sent=1.5)
+    assert budget.in_flight == FIRST_IN_FLIGHT
 
 
 def test_connections_of_one_endpoint_and_credential_share_a_bucket_and_others_do_not() -> None:

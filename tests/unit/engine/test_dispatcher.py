@@ -74,6 +74,14 @@ def test_a_job_never_polled_goes_before_those_that_were() -> None:
     assert "new" in first
 
 
+def answering() -> Budget:
+    """Return the budget of an endpoint that has answered often, so that many calls may be under way."""
+    budget = Budget(1000, 1000)
+    for _ in range(MOST_IN_FLIGHT):
+        budget.answered(0.0, sent=0.0)
+    return budget
+
+
 class Engine:
     """A dispatcher over lanes by namespace, whose work waits for a gate."""
 
@@ -123,7 +131,7 @@ async def running(request: pytest.FixtureRequest) -> object:
 
 
 async def test_a_hung_connection_takes_workers_from_no_one_else(running) -> None:  # type: ignore[no-untyped-def]
-    engine = running(Engine({"hung": Budget(1000, 1000), "well": Budget(1000, 1000)}))
+    engine = running(Engine({"hung": answering(), "well": answering()}))
     engine.gates["hung"] = asyncio.Event()
     for number in range(500):
         engine.scheduler.schedule(entry(f"hung-{number}", "hung"), 1000.0)
@@ -137,7 +145,7 @@ async def test_a_hung_connection_takes_workers_from_no_one_else(running) -> None
 @pytest.mark.parametrize("hung", [8, 300])
 async def test_however_many_connections_hang_the_next_one_gets_workers(running, hung: int) -> None:  # type: ignore[no-untyped-def]
     names = [f"hung-{number}" for number in range(hung)]
-    engine = running(Engine({name: Budget(1000, 1000) for name in [*names, "well"]}))
+    engine = running(Engine({name: answering() for name in [*names, "well"]}))
     for name in names:
         engine.gates[name] = asyncio.Event()
         for number in range(100):
