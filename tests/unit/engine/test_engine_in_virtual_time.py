@@ -176,7 +176,7 @@ def test_a_repaired_secret_brings_no_herd_and_the_most_urgent_first() -> None:
         world.api.secrets = dict.fromkeys(world.api.secrets, "right")
         session = next(iter(world.sessions))
         assert await world.sessions.refresh(session)
-        world.poller.wake_jobs_of(session)
+        world.poller.wake(world.poller.jobs_of(session.key))
         world.dispatcher.wake()
         await world.run(60.0)
         right = [call for call in world.cloud.calls if call.token == "right"]
