@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from controlplane import ControlPlane
 from controlplane.children import clean_environment
 
 from .deployed import ROOT, Object
+from .operator_process import OperatorProcess, start_operator
 
 CHART = ROOT / "charts" / "evs-operator"
 RELEASE = "evs-operator"
+DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node of the schema with its reference followed."""
+    reference = node.get("$ref", "")
+    return resolved(SCHEMA["definitions"][reference.rpartition("/")[2]]) if reference else node
+
+
+def schema_leaves(node: dict[str, Any] = SCHEMA, path: str = "") -> list[str]:
+    """Return the paths of all values that the schema knows; a Kubernetes type is one value. `global` is Helm's own."""
+    node = resolved(node)
+    if path and ("properties" not in node or node.get("description", "").startswith("Kubernetes type")):
+        return [path]
+    below = (
+        schema_leaves(child, f"{path}.{name}" if path else name)
+        for name, child in node["properties"].items()
+        if name != "global"
+    )
+    return [leaf for leaves in below for leaf in leaves]
 
 
 class HelmError(AssertionError):
@@ -49,6 +73,7 @@ class Helm:
             capture_output=True,
             text=True,
             check=False,
+            timeout=180,
         )
         if done.returncode:
             raise HelmError(f"helm {' '.join(arguments)}: {done.stderr}")
@@ -61,3 +86,17 @@ class Helm:
     def template(self, namespace: str, values: Mapping[str, Any], *arguments: str) -> list[Object]:
         """Return the objects that `helm template` makes of the chart."""
         return [one for one in yaml.safe_load_all(self.rendered(namespace, values, *arguments)) if one]
+
+
+@contextmanager
+def running(
+    plane: ControlPlane, namespace: str, *flags: str, kubeconfig: Path | None = None, ready: bool = True
+) -> Iterator[OperatorProcess]:
+    """Run the operator as the Deployment of a release says: its ServiceAccount, its arguments, its environment."""
+    deployment = json.loads(plane.kubectl("get", "deployment", RELEASE, "-n", namespace, "-o", "json").stdout)
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {one["name"]: one["value"] for one in container.get("env", [])}
+    account = kubeconfig or plane.kubeconfig_of(namespace, pod["serviceAccountName"])
+    with start_operator(account, *flags, ready=ready, deployed=deployment, **environment) as operator:
+        yield operator
