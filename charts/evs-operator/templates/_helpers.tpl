@@ -76,6 +76,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 - --log-format={{ .Values.log.format }}
 - --log-level={{ .Values.log.level }}
+{{- if include "evs-operator.leaderElection" . }}
+- --leader-elect
+{{- else }}
+- --no-leader-elect
+{{- end }}
 {{- end }}
 
 {{/* Rules for one namespace or, in a ClusterRole, for all: the least the operator needs. */}}
