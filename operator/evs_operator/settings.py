@@ -34,6 +34,8 @@ _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z
 _WILDCARD = re.compile(r"https://\*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){2,}", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _PROJECT = re.compile(r"[0-9a-f]{32}")
+_AUTH_KINDS: Final = ("oidc", "instanceMetadata")
+_OIDC_TOKEN_FILE: Final = "/var/run/secrets/evs-operator.dev/oidc/token"  # noqa: S105  # a path
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -46,13 +48,17 @@ class Settings:
     """How to run. `namespaces` empty means all; `http_address` is (host, port), host "" for all addresses.
 
     `kubeconfig` None leaves the choice to the in-cluster configuration and `KUBECONFIG`; `allow_endpoints` are
-    origins or `https://*.domain`, in lower case. `connection` (namespace or "", name) and `project` are of `check`.
+    origins or `https://*.domain`, in lower case. `allow_auth` are the ways to sign in as the operator itself that
+    ClusterEvsConnections may use: `oidc` with the token in `oidc_token_file`, `instanceMetadata`. `connection`
+    (namespace or "", name) and `project` are of `check`.
     """
 
     kubeconfig: Path | None = None
     namespaces: tuple[str, ...] = ()
     operator_namespace: str = _DEFAULT_NAMESPACE
     allow_endpoints: tuple[str, ...] = ()
+    allow_auth: tuple[str, ...] = ()
+    oidc_token_file: str = _OIDC_TOKEN_FILE
     http_address: tuple[str, int] = field(default=("", 8080))
     leader_elect: bool = False
     log_format: LogFormat = "json"
@@ -72,6 +78,17 @@ def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
         action="append",
         metavar="URL",
         help="origin, or https://*.example.com, that connections may name besides the public clouds (repeatable)",
+    )
+    add(
+        "--allow-auth",
+        action="append",
+        metavar="oidc|instanceMetadata",
+        help="way to sign in as the operator itself that ClusterEvsConnections may use (repeatable); default: none",
+    )
+    add(
+        "--oidc-token-file",
+        metavar="FILE",
+        help=f"identity token of the operator's ServiceAccount for auth.oidc; default: {_OIDC_TOKEN_FILE}",
     )
     add("--log-format", metavar="json|text", help="default: json")
     add("--log-level", metavar="LEVEL", help="debug, info, warning or error; default: info")
@@ -100,6 +117,8 @@ def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.env
         namespaces=read.many("namespace", _namespace),
         operator_namespace=read.one("operator_namespace", _namespace, _own_namespace()),
         allow_endpoints=read.many("allow_endpoint", _endpoint),
+        allow_auth=read.many("allow_auth", _auth_kind),
+        oidc_token_file=read.one("oidc_token_file", _token_file, _OIDC_TOKEN_FILE),
         http_address=read.one("http_address", _address, ("", 8080)),
         leader_elect=read.flag("leader_elect"),
         log_format=read.one("log_format", _log_format, "json"),
@@ -208,6 +227,19 @@ def _endpoint(value: str) -> str:
     if parts is None or parts.path not in ("", "/") or not _is_host(parts.hostname or ""):
         raise SettingsError("write an origin such as https://evs.example.com, or https://*.example.com")
     return named
+
+
+def _auth_kind(value: str) -> str:
+    if value not in _AUTH_KINDS:
+        raise SettingsError(f"write {' or '.join(_AUTH_KINDS)}")
+    return value
+
+
+def _token_file(value: str) -> str:
+    # Not opened here: Kubernetes may write it later, and a connection that needs it says so.
+    if not value.startswith("/") or "\0" in value:
+        raise SettingsError("write the absolute path of a file")
+    return value
 
 
 def _address(value: str) -> tuple[str, int]:

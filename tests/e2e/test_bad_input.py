@@ -125,7 +125,7 @@ def test_a_refused_token_stalls_its_jobs_with_few_calls_and_its_repair_polls_all
     objects.apply(*(custom("EvsJob", name, jobId=f"{n:032x}") for n, name in enumerate(names)))
     for name in names:
         objects.wait_reason(name, "Unauthorized")
-    assert sum(cloud.calls.values()) <= 20
+    assert sum(cloud.calls.values()) <= 2  # one, or one more where this took a minute
     assert "an-old-token-that-expired" not in operator.log + str(objects.jobs())
     objects.connect(cloud.url)
     eventually(lambda: all(_reason(job) == "JobRunning" for job in objects.jobs().values()), 8)

@@ -13,6 +13,7 @@ import pytest
 
 from evs_operator.api import names
 from evs_operator.api.connection import parse_connection
+from evs_operator.api.spec import SpecError
 from evs_operator.cloud.endpoints import origin
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def apply(control_plane: ControlPlane, change: dict[str, Any]) -> tuple[bool, st
         {"auth": password(IAM + "/")},
         {"auth": password(IAM + "/v3")},
         {"auth": password(IAM + ":31943/v3/")},
+        {"auth": {"oidc": {"iamEndpoint": IAM, "identityProvider": "kubernetes"}}},
+        {"auth": {"oidc": {"iamEndpoint": IAM + "/v3", "identityProvider": "CCE_cluster-1"}}},
+        {"auth": {"instanceMetadata": {}}},
+        {"auth": {"instanceMetadata": {"endpoint": "http://169.254.169.254"}}},
         {"tls": {}},
         {"tls": {"caBundle": PEM}},
         {"tls": {"caBundle": "\n".join([PEM[:76], PEM[76:], ""])}},
@@ -89,7 +94,7 @@ def test_a_connection_that_can_be_used_is_accepted_and_the_operator_reads_it(
     accepted, said = apply(control_plane, change)
 
     assert accepted, said
-    read = parse_connection({"endpoint": EVS, "auth": TOKEN, **change})
+    read = parse_connection({"endpoint": EVS, "auth": TOKEN, **change}, cluster=True)
     assert origin(read.endpoint).startswith("http")
 
 
@@ -105,7 +110,8 @@ PROJECT_RULE = (
     "projectId must be the id of a project and not its name: write 32 lower-case hexadecimal digits, for example "
     f"{PROJECT}, or leave it out and name it in each EvsJob"
 )
-AUTH_RULE = "auth must say one way to sign in: write exactly one of accessKey, password, token"
+AUTH_RULE = "auth must say one way to sign in: write exactly one of accessKey, password, token, oidc, instanceMetadata"
+PROVIDER_RULE = "identityProvider must be the name of an identity provider in IAM: write letters, digits, '-' and '_'"
 SECRET_RULE = (
     "secretRef.name must be the name of a Secret: write lower-case letters, digits, dashes and dots, for example "
     "evs-credentials"
@@ -169,6 +175,24 @@ VALUES_RULE = (
         ({"auth": password(IAM + "/v3/auth/tokens")}, "spec.auth.password.iamEndpoint", IAM_RULE),
         ({"auth": password("https://user:word@iam.example.com")}, "spec.auth.password.iamEndpoint", IAM_RULE),
         ({"auth": password("https://iam.example.com:99999/v3")}, "spec.auth.password.iamEndpoint", IAM_RULE),
+        ({"auth": {**TOKEN, "instanceMetadata": {}}}, "spec.auth", AUTH_RULE),
+        ({"auth": {"oidc": {"identityProvider": "a"}}}, "spec.auth.oidc.iamEndpoint", "Required value"),
+        ({"auth": {"oidc": {"iamEndpoint": IAM}}}, "spec.auth.oidc.identityProvider", "Required value"),
+        (
+            {"auth": {"oidc": {"iamEndpoint": IAM + "/x", "identityProvider": "a"}}},
+            "spec.auth.oidc.iamEndpoint",
+            IAM_RULE,
+        ),
+        (
+            {"auth": {"oidc": {"iamEndpoint": IAM, "identityProvider": "a b"}}},
+            "spec.auth.oidc.identityProvider",
+            PROVIDER_RULE,
+        ),
+        (
+            {"auth": {"instanceMetadata": {"endpoint": "http://169.254.169.254/openstack"}}},
+            "spec.auth.instanceMetadata.endpoint",
+            "endpoint must be the origin of the metadata service: write http://HOST or http://HOST:PORT",
+        ),
         ({"tls": {"caBundle": ""}}, "spec.tls.caBundle", BUNDLE_RULE),
         ({"tls": {"caBundle": "-----BEGIN CERTIFICATE-----"}}, "spec.tls.caBundle", BUNDLE_RULE),
         (
@@ -227,3 +251,19 @@ def test_a_namespaced_connection_knows_no_allowed_namespaces(control_plane: Cont
 
     assert done.returncode != 0
     assert 'unknown field "spec.allowedNamespaces"' in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["oidc", "instanceMetadata"])
+def test_a_namespaced_connection_cannot_sign_in_as_the_operator(control_plane: ControlPlane, kind: str) -> None:
+    auth = {kind: {"iamEndpoint": IAM, "identityProvider": "a"} if kind == "oidc" else {}}
+    metadata = {"name": "judged", "namespace": "default"}
+    spec = {"endpoint": EVS, "auth": auth}
+    manifest = {"apiVersion": names.API_VERSION, "kind": "EvsConnection", "metadata": metadata, "spec": spec}
+
+    for validate in ("strict", "ignore"):
+        flags = ("--dry-run=server", f"--validate={validate}", "-f", "-")
+        done = control_plane.kubectl("apply", *flags, input=json.dumps(manifest), check=False)
+        assert done.returncode != 0
+        assert f'unknown field "spec.auth.{kind}"' in done.stderr or "write exactly one of" in done.stderr
+    with pytest.raises(SpecError, match=r"exactly one of accessKey, password, token$"):
+        parse_connection(spec)

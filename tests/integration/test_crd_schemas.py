@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from evs_operator.api import names
+from evs_operator.api.connection import PLATFORM_AUTH
 from evs_operator.api.status import EvsJobStatus, Failure, SubJobCounts, SubJobStatus
 from evs_operator.core.connection_status import ConnectionStatus
 from support import crds, jobs
@@ -87,7 +88,7 @@ def test_every_list_and_map_and_every_text_but_the_echo_of_a_request_is_bounded(
     assert not unbounded
 
 
-def test_both_kinds_of_connection_have_the_same_spec_but_for_allowed_namespaces() -> None:
+def test_both_kinds_of_connection_have_the_same_spec_but_for_what_is_the_administrators() -> None:
     def shape(node: Any) -> Any:
         if isinstance(node, dict):
             return {key: shape(value) for key, value in node.items() if key != "description" or isinstance(value, dict)}
@@ -95,8 +96,13 @@ def test_both_kinds_of_connection_have_the_same_spec_but_for_allowed_namespaces(
 
     own, shared = (shape(crds.schema(kind)["properties"]) for kind in ("EvsConnection", "ClusterEvsConnection"))
     allowed = shared["spec"]["properties"].pop("allowedNamespaces")
+    auth = shared["spec"]["properties"]["auth"]
+    platform = {kind: auth["properties"].pop(kind) for kind in PLATFORM_AUTH}
+    rules = [node["spec"]["properties"]["auth"].pop("x-kubernetes-validations") for node in (own, shared)]
 
     assert allowed["properties"].keys() == {"names", "selector"}
+    assert platform.keys() == {"oidc", "instanceMetadata"}
+    assert [all(kind in rule[0]["rule"] for kind in PLATFORM_AUTH) for rule in rules] == [False, True]
     assert own == shared
 
 

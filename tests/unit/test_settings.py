@@ -17,6 +17,8 @@ FLAGS = (
     "namespace",
     "operator_namespace",
     "allow_endpoint",
+    "allow_auth",
+    "oidc_token_file",
     "http_address",
     "leader_elect",
     "log_format",
@@ -58,6 +60,8 @@ def test_without_flags_and_variables_every_setting_has_its_documented_default() 
         namespaces=(),
         operator_namespace="evs-operator",
         allow_endpoints=(),
+        allow_auth=(),
+        oidc_token_file="/var/run/secrets/evs-operator.dev/oidc/token",
         http_address=("", 8080),
         leader_elect=False,
         log_format="json",
@@ -69,6 +73,7 @@ def test_every_flag_is_read(kubeconfig: Path) -> None:
     given_flags = [
         *("--kubeconfig", str(kubeconfig), "--namespace", "team-a", "--namespace", "team-b"),
         *("--operator-namespace", "ops", "--allow-endpoint", "https://evs.example.com", "--http-address", "[::1]:9"),
+        *("--allow-auth", "oidc", "--allow-auth", "instanceMetadata", "--oidc-token-file", "/var/run/token"),
         *("--leader-elect", "--log-format", "text", "--log-level", "debug"),
     ]
     assert read(*given_flags) == Settings(
@@ -76,6 +81,8 @@ def test_every_flag_is_read(kubeconfig: Path) -> None:
         namespaces=("team-a", "team-b"),
         operator_namespace="ops",
         allow_endpoints=("https://evs.example.com",),
+        allow_auth=("oidc", "instanceMetadata"),
+        oidc_token_file="/var/run/token",
         http_address=("::1", 9),
         leader_elect=True,
         log_format="text",
@@ -89,6 +96,8 @@ def test_every_flag_has_a_variable_of_the_same_name(kubeconfig: Path) -> None:
         namespace="team-a, team-b",
         operator_namespace="ops",
         allow_endpoint="https://evs.example.com,http://127.0.0.1:9000",
+        allow_auth="instanceMetadata, oidc",
+        oidc_token_file="/var/run/token",
         http_address="0.0.0.0:8081",
         leader_elect="true",
         log_format="text",
@@ -99,6 +108,8 @@ def test_every_flag_has_a_variable_of_the_same_name(kubeconfig: Path) -> None:
         namespaces=("team-a", "team-b"),
         operator_namespace="ops",
         allow_endpoints=("https://evs.example.com", "http://127.0.0.1:9000"),
+        allow_auth=("instanceMetadata", "oidc"),
+        oidc_token_file="/var/run/token",
         http_address=("0.0.0.0", 8081),
         leader_elect=True,
         log_format="text",
@@ -283,3 +294,13 @@ def test_whatever_is_typed_is_taken_or_refused_on_one_line(name: str, value: str
             continue
         assert answer.isprintable()
         assert answer.startswith(f"{place}: ")
+
+
+@pytest.mark.parametrize("value", ["password", "OIDC", "*", ""])
+def test_a_way_to_sign_in_that_does_not_exist_is_refused(value: str) -> None:
+    assert refusal("--allow-auth", value).endswith("write oidc or instanceMetadata")
+
+
+@pytest.mark.parametrize("value", ["token", "", "./token", "/a\0b"])
+def test_a_token_file_is_an_absolute_path(value: str) -> None:
+    assert "write the absolute path of a file" in refusal("--oidc-token-file", value)

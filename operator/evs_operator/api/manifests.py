@@ -129,7 +129,7 @@ def cluster_evs_connection(
     )
     if allowed:
         spec["allowedNamespaces"] = allowed
-    parse_connection(spec)
+    parse_connection(spec, cluster=True)
     return _manifest(CLUSTER_EVS_CONNECTION, name, spec, None, labels)
 
 

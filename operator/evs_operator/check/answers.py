@@ -9,7 +9,13 @@ from typing import Final
 from evs_operator.api.connection import AuthKind
 from evs_operator.cloud import errors
 
-_HELD: Final = {"accessKey": "the access key", "password": "the user name and password", "token": "the token"}  # words
+_HELD: Final = {
+    "accessKey": "the access key",
+    "password": "the user name and password",
+    "token": "the token",  # words
+    "oidc": "the operator's identity token",
+    "instanceMetadata": "the machine's key",
+}
 _CLUES: Final = (
     ("ak not exist", "the access key is unknown to this cloud or region: correct accessKey in the Secret"),
     ("verify aksk signature", "the secret key does not belong to the access key: correct secretKey in the Secret"),
@@ -56,6 +62,8 @@ def findings(error: errors.CloudError | None, kind: AuthKind, project_id: str) -
         case errors.RateLimited():
             pause = f"{error.retry_after:.0f} s" if error.retry_after else "a minute"
             yield Finding(False, "query", f"throttled ({error.message}): wait {pause} and lower spec.rateLimit")
+        case errors.EndpointRefused():
+            yield Finding(False, "endpoint", error.message)
         case errors.EndpointInvalid():
             yield Finding(False, "endpoint", f"{error.message}: correct spec.endpoint, it is not that of EVS")
         case errors.PollTimeout() | errors.Unreachable():
@@ -70,6 +78,7 @@ def findings(error: errors.CloudError | None, kind: AuthKind, project_id: str) -
 
 def _refused(error: errors.CloudError, kind: AuthKind) -> str:
     said = error.message.lower()
-    meaning = next((meaning for clue, meaning in _CLUES if clue in said), "put a valid one into the Secret")
+    usual = error.advice or "put a valid one into the Secret"
+    meaning = usual if error.advice else next((meaning for clue, meaning in _CLUES if clue in said), usual)
     code = f"{error.code}, " if error.code else ""
     return f"{_HELD.get(kind, 'it')} is refused ({code}{error.message}): {meaning}"

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from evs_operator.api.connection import ConnectionSpec, parse_connection
+from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec, parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.spec import SpecError
 from evs_operator.cloud import errors
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
+from evs_operator.cloud.credentials import AccessKey, Credentials, InstanceMetadata, Oidc, Password, Token
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
 from evs_operator.cloud.sign_in import auth_for
 from evs_operator.cloud.transport import public_trust
@@ -53,7 +53,11 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     secrets = await _read_secrets(api, place, spec, report)
     if secrets is None:
         return
-    credentials, tls = _credentials(spec, secrets, place, report), _trust(spec, secrets, place, report)
+    if spec.auth.kind in PLATFORM_AUTH:
+        credentials = _own_identity(spec, settings, report)
+    else:
+        credentials = _credentials(spec, secrets, place, report)
+    tls = _trust(spec, secrets, place, report)
     if credentials is None or tls is None:
         return
     allow = AllowList(settings.allow_endpoints)
@@ -89,7 +93,7 @@ async def _read_spec(api: KubeApi, key: ObjectKey, report: Report) -> Connection
         return None
     report.line(True, title, "is there")
     try:
-        spec = parse_connection(body.get("spec"))
+        spec = parse_connection(body.get("spec"), cluster=key.kind == CLUSTER_EVS_CONNECTION)
     except SpecError as error:
         report.line(False, "spec", str(error))
         return None
@@ -98,7 +102,12 @@ async def _read_spec(api: KubeApi, key: ObjectKey, report: Report) -> Connection
 
 
 def _may_be_called(spec: ConnectionSpec, allow: AllowList, report: Report) -> bool:
-    for what, endpoint in (("endpoint", spec.endpoint), ("IAM endpoint", spec.auth.iam_endpoint)):
+    named = (
+        ("endpoint", spec.endpoint),
+        ("IAM endpoint", spec.auth.iam_endpoint),
+        ("metadata service", spec.auth.metadata_endpoint),
+    )
+    for what, endpoint in named:
         if endpoint is None:
             continue
         try:
@@ -124,6 +133,19 @@ async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, repo
             if key not in _NOT_SECRET:
                 report.hold(value.strip())
     return found
+
+
+def _own_identity(spec: ConnectionSpec, settings: Settings, report: Report) -> Credentials | None:
+    """Return the credential of a connection that signs in as the operator, which here is whoever runs this."""
+    auth = spec.auth
+    if auth.kind not in settings.allow_auth:
+        what = "signs in as the operator itself, which is not allowed: give `run` and `check` --allow-auth"
+        report.line(False, f"auth.{auth.kind}", f"{what} {auth.kind}")
+        return None
+    report.line(True, f"auth.{auth.kind}", "is allowed")
+    if auth.kind == "oidc":
+        return Oidc(auth.iam_endpoint or "", auth.identity_provider or "", settings.oidc_token_file)
+    return InstanceMetadata(auth.metadata_endpoint or "")
 
 
 def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:

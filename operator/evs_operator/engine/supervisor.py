@@ -34,6 +34,7 @@ from .connection_writer import ConnectionWriter
 from .connections import Connections
 from .dispatcher import Dispatcher
 from .measure import Measure
+from .opener import PlatformAuth
 from .poller import Poller
 from .recollection import Recollection
 from .redaction import Redaction
@@ -88,6 +89,7 @@ class Operator:
             AllowList(settings.allow_endpoints),
             settings.operator_namespace,
             self._clock,
+            platform=PlatformAuth(frozenset(settings.allow_auth), settings.oidc_token_file),
             hold=redaction.hold,
             on_call=self._metrics.called,
         )
