@@ -7,9 +7,17 @@ import signal
 import time
 from pathlib import Path
 
-from controlplane import ControlPlane
+from controlplane import ControlPlane, Fault, FaultProxy
 from support.jobs import body
-from support.operator_process import Object, Objects, OperatorProcess, eventually, operator_rules, start_operator
+from support.operator_process import (
+    Object,
+    Objects,
+    OperatorProcess,
+    custom,
+    eventually,
+    operator_rules,
+    start_operator,
+)
 from support.scripted_cloud import ScriptedCloud
 
 A, B = "a" * 32, "b" * 32
@@ -35,7 +43,11 @@ def _told(objects: Objects, name: str, kind: str = "EvsJob") -> list[tuple[str, 
 
 
 def _wait_told(objects: Objects, name: str, *told: tuple[str, str, str], kind: str = "EvsJob") -> None:
-    eventually(lambda: _told(objects, name, kind) == list(told), 20, lambda: str(_told(objects, name, kind)))
+    eventually(
+        lambda: _told(objects, name, kind) == list(told),
+        20,
+        lambda: f"{_told(objects, name, kind)} of {objects.get(kind, name)['status']}",
+    )
 
 
 def test_start_end_and_failure_are_told_once_and_described(
@@ -82,6 +94,23 @@ def test_a_refused_credential_and_its_repair_are_told_and_a_restart_repeats_noth
         _wait_told(objects, "default", REFUSED, verified, kind="EvsConnection")
         cloud.wait_for_call(A, calls + 3)
         assert _told(objects, "job") == [REFUSED, RECOVERED]
+
+
+def test_an_api_server_that_never_answers_an_event_holds_up_no_status_and_no_end(
+    crds: ControlPlane, operator_kubeconfig: Path, cloud: ScriptedCloud, objects: Objects
+) -> None:
+    objects.connect(cloud.url)
+    flags = ("--namespace", objects.namespace, "--allow-endpoint", cloud.url)
+    with FaultProxy.start(crds) as proxy:
+        proxy.fail(Fault(path="/apis/events.k8s.io", hang=True))
+        with start_operator(proxy.kubeconfig(operator_kubeconfig), *flags) as operator:
+            for number in range(20):
+                _put(cloud, f"{number:032x}", "SUCCESS")
+            objects.apply(*(custom("EvsJob", f"job-{n}", jobId=f"{n:032x}") for n in range(20)))
+            eventually(lambda: all("completionTime" in job.get("status", {}) for job in objects.jobs().values()), 20)
+            assert operator.http("/healthz")[0] == 200
+            assert operator.stop(timeout=10) == 0
+    assert _told(objects, "job-0") == []
 
 
 def test_without_the_permission_all_works_and_the_log_says_so_once(

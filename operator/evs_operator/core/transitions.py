@@ -81,9 +81,7 @@ def transition_of_connection(before: Iterable[Condition], after: Iterable[Condit
         return None
     if _is(after, "Stalled"):
         return _action_required(before, ready["reason"], ready["message"])
-    last = condition_of(before, "Ready")
-    out_of_reach = last is not None and last["reason"] == ConnectionReason.UNREACHABLE  # comes and goes by itself
-    if ready["status"] != "True" or _is(before, "Ready") or out_of_reach:
+    if ready["status"] != "True" or _is(before, "Ready") or _was_ready_before_it_was_out_of_reach(before):
         return None
     return Transition(Action.VERIFIED, ready["reason"], _note(ready["message"]))
 
@@ -93,6 +91,14 @@ def _action_required(before: Iterable[Condition], reason: str, message: str) -> 
     if last is not None and last["reason"] == reason:
         return None
     return Transition(Action.ACTION_REQUIRED, reason, _note(message))
+
+
+def _was_ready_before_it_was_out_of_reach(before: Iterable[Condition]) -> bool:
+    """Tell whether a connection only comes back from a passing trouble: Ready and Reconciling moved together."""
+    ready, reconciling = condition_of(before, "Ready"), condition_of(before, "Reconciling")
+    if ready is None or reconciling is None or ready["reason"] != ConnectionReason.UNREACHABLE:
+        return False
+    return ready["lastTransitionTime"] == reconciling["lastTransitionTime"]
 
 
 def _was_stalled_while_unseen(before: Iterable[Condition]) -> bool:

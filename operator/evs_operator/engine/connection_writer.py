@@ -53,9 +53,9 @@ class ConnectionWriter:
     async def write(self) -> None:
         """Write what changed; what goes wrong at the API server is tried again in the next round."""
         for key in list(self._dirty):
+            self._dirty.pop(key, None)  # what is learned while this is written marks it again
             session = self._sessions.get(key)
             if session is None:
-                del self._dirty[key]
                 continue
             try:
                 done = await self._write(session)
@@ -64,8 +64,8 @@ class ConnectionWriter:
                 if error.status not in (404, 409):  # after 409 the watch brings the newer object
                     name = short_name(key)
                     _log.warning("%s %s: %s", key.kind, name, error.message, extra={"connection": name})
-            if done:
-                self._dirty.pop(key, None)
+            if not done:
+                self.mark(session)
 
     async def _write(self, session: Session) -> bool:
         """Write a status where its meaning changed; return False where it has to be looked at again."""

@@ -146,8 +146,9 @@ def test_a_note_fits_into_an_event_in_bytes_and_keeps_the_hint(text: str) -> Non
 
 def connection_events(*reasons: ConnectionReason) -> Iterable[str]:
     conditions: list[Condition] = []
-    for reason in reasons:
-        after = connection_status(reason, "said so", generation=1, previous=conditions, now=T0)["conditions"]
+    for number, reason in enumerate(reasons):
+        now = T0 + timedelta(seconds=number)
+        after = connection_status(reason, "said so", generation=1, previous=conditions, now=now)["conditions"]
         if transition := transition_of_connection(conditions, after):
             yield f"{transition.type} {transition.action} {transition.reason}"
         conditions = after
@@ -166,3 +167,11 @@ def test_a_connection_tells_when_its_credential_breaks_and_when_it_is_accepted()
 def test_a_connection_that_cannot_be_reached_for_a_while_tells_nothing() -> None:
     good, away = ConnectionReason.CREDENTIALS_VALID, ConnectionReason.UNREACHABLE
     assert list(connection_events(good, away, good, away, good)) == ["Normal Verified CredentialsValid"]
+
+
+def test_a_connection_that_was_broken_before_it_was_out_of_reach_tells_when_it_is_accepted() -> None:
+    bad, away, good = ConnectionReason.UNAUTHORIZED, ConnectionReason.UNREACHABLE, ConnectionReason.CREDENTIALS_VALID
+    new = ConnectionReason.NOT_YET_VERIFIED
+    verified, refused = "Normal Verified CredentialsValid", "Warning ActionRequired Unauthorized"
+    assert list(connection_events(bad, away, good)) == [refused, verified]
+    assert list(connection_events(new, away, good)) == [verified]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 import pytest
@@ -49,11 +49,15 @@ class Care:
         self.poller = FakePoller(self.world)
         self.written: list[tuple[str, dict[str, Any]]] = []
         self.refuse: KubeError | None = None
+        self.on_write: Callable[[], Awaitable[None]] | None = None
 
         async def apply(api: object, key: ObjectKey, status: dict[str, Any], version: str) -> str:
             if self.refuse is not None:
                 raise self.refuse
             self.written.append((key.name, status))
+            if self.on_write is not None:
+                on_write, self.on_write = self.on_write, None
+                await on_write()
             return version
 
         monkeypatch.setattr(connection_writer.objects, "apply_status", apply)
@@ -117,6 +121,17 @@ async def test_a_connection_without_jobs_is_verified_with_one_call(care: Care) -
     assert care.world.cloud.calls == ["proof"]
     assert care.status == {"Ready": ("True", "CredentialsValid")}
     assert len(care.written) == 2
+
+
+async def test_what_is_learned_while_a_status_is_written_is_written_next(care: Care) -> None:
+    care.event()
+
+    async def accepted() -> None:
+        await care.world.poll()
+
+    care.on_write = accepted
+    await care.rounds(1)
+    assert [conditions(status)["Ready"][1] for _, status in care.written] == ["NotYetVerified", "CredentialsValid"]
 
 
 async def test_a_connection_whose_jobs_prove_it_makes_no_call_of_its_own(care: Care) -> None:
