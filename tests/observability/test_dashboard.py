@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from typing import Any
 
 import pytest
 
 from support.dashboard import DASHBOARD, SOURCE, Panel, panels
-from support.operator_process import eventually
+from support.operator_process import ROOT, eventually
 from support.watched_operators import World
 
 UNITS = {"none", "s", "opm", "reqps", "wps", "percentunit", "bytes"}
@@ -64,6 +65,11 @@ def test_the_query_returns_data(world: World, panel: Panel, target: dict[str, An
         return any(value != "NaN" for one in series for _, value in one["values"])
 
     eventually(has_data, 30, lambda: query)
+
+
+def test_the_picture_in_the_docs_shows_every_panel() -> None:
+    picture = (ROOT / "docs" / "images" / "dashboard.svg").read_text(encoding="utf-8")
+    assert [panel.title for panel in panels() if f">{escape(panel.title)}</text>" not in picture] == []
 
 
 def test_every_query_keeps_to_the_installation_that_is_chosen() -> None:
