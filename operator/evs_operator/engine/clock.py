@@ -29,3 +29,7 @@ class Clock:
     def at(self, moment: datetime) -> float:
         """Return the time of schedules at a moment of the wall clock, such as one that the cloud tells."""
         return self() + moment.timestamp() - self._wall()
+
+    def moment(self, seconds: float) -> datetime:
+        """Return what the wall clock would have shown at a time of schedules, had it gone as it does now."""
+        return datetime.fromtimestamp(self._wall() + seconds - self(), UTC)

@@ -102,7 +102,7 @@ class StatusWriter:
         return Subject(
             generation=entry.generation,
             spec=entry.spec,
-            observation_start=datetime.fromtimestamp(entry.first_seen, UTC),
+            observation_start=self._clock.moment(entry.first_seen),
             project_id=project_id,
             requested_at=entry.requested_at,
             anew=entry.anew,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -231,6 +232,22 @@ def test_durations_are_learned_right_whatever_the_wall_clock_does() -> None:
             await world.run(1.0)
         await world.run(60.0)
         assert world.durations.law("uid-ns", "createVolume").quantile(0.9) < 15.0
+
+    in_world(main)
+
+
+def test_after_a_step_of_the_wall_clock_a_new_job_has_its_whole_deadline() -> None:
+    """A machine that was suspended for a day must not call a job late that it saw a moment ago."""
+
+    async def main(world: World) -> None:
+        world.connect("ns", token="one", rate=1000, burst=1000)
+        world.step, world.cloud.behind = 86_400.0, -86_400.0
+        world.add("job", CloudJob(0.0, 1e6, "retypeVolume"), spec={"deadlineSeconds": 300})
+        await world.run(290.0)
+        (running,) = world.status_of("job")
+        assert running["observationStartTime"] == timestamp(world.clock.wall() - timedelta(seconds=290.0))
+        await world.run(30.0)
+        assert world.status_of("job")[-1]["conditions"][0]["reason"] == "DeadlineExceeded"
 
     in_world(main)
 
