@@ -37,6 +37,7 @@ class ScriptedCloud:
         self.answers: dict[str, Answer] = {}
         self.calls: Counter[str] = Counter()
         self.tokens = {TOKEN}
+        self.seen: set[tuple[str, str | None]] = set()
         self.asked = threading.Condition()
         self.url = ""
 
@@ -55,6 +56,7 @@ class ScriptedCloud:
         """Count a call and return its answer."""
         with self.asked:
             self.calls[job_id] += 1
+            self.seen.add((job_id, token))
             self.asked.notify_all()
         if token not in self.tokens:
             return Answer(json.dumps(_REFUSED).encode(), 401)

@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Callable
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# what moves a terminal's cursor, turns the direction of writing, or is no character at all
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 _SPACE = re.compile(r"\s+")
 _ELLIPSIS = "…"
 _LOOK_AHEAD = 4096

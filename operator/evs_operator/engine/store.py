@@ -23,6 +23,8 @@ from evs_operator.core.schedule import PollHistory
 
 _STATUS_FIELDS: Final = frozenset(EvsJobStatus.__annotations__)
 _MAX_DELETED = 10_000
+_REQUEST_MOST: Final = 1024
+"""Characters of `requestedAt` that are read and echoed; an annotation may have 256 KiB."""
 
 
 class Change(Enum):
@@ -154,7 +156,7 @@ class Store:
         entry.generation = generation if isinstance(generation, int) else 0
         annotations = cast(Mapping[str, object], metadata.get("annotations") or {})
         requested = annotations.get(REQUESTED_AT)
-        entry.requested_at = str(requested) if requested else None
+        entry.requested_at = str(requested)[:_REQUEST_MOST] if requested else None
         if not known or entry.generation != before[0]:
             self._take_spec(entry, body.get("spec"))
         self._take_status(entry, own_status(body.get("status")))

@@ -58,7 +58,8 @@ class KubeApi:
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            # ASCII: the API server reads an apply patch as YAML, which knows some characters as escapes alone
+            data = json.dumps(body, separators=(",", ":")).encode()
         url = self._cluster.server + path
         try:
             async with self._session.request(

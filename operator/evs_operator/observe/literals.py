@@ -24,6 +24,8 @@ _NARROW: Final = 4
 
 _WORD_LIKE: Final = 12
 """Letters from which on a part of a value is more than a word of prose."""
+_LONG: Final = 256
+"""Bytes of a value beyond which only larger parts of it are looked for: a token of IAM has up to 20 kB."""
 _CROWD: Final = 8
 """Values that may share a sample; where more do, whatever holds it is taken for one of them."""
 _ID: Final = re.compile(rb"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
@@ -35,7 +37,7 @@ Span = tuple[int, int]
 
 
 class _Form(NamedTuple):
-    """A value as it may come back; a part of it counts from `least` bytes on, from `first` where it is its start.
+    """A value as it may come back; a part of it counts from `least` bytes on, from `first` at its start or end.
 
     `everywhere`: a part from the middle counts too.
     """
@@ -111,7 +113,8 @@ class Literals:
             whole = end - start == len(form.data)
             if not whole and _is_id(text, start, end):
                 continue
-            enough = form.first if inside == before else form.least
+            at_an_end = inside == before or inside + width + after == len(form.data)
+            enough = form.first if at_an_end else form.least
             if text[start:end].isalpha():
                 enough = max(enough, _WORD_LIKE)
             if whole or end - start >= enough:
@@ -134,7 +137,7 @@ def _forms(value: str) -> Iterator[_Form]:
         data = text.encode("utf-8", "surrogatepass")
         if len(data) >= SHORTEST and data not in seen:
             seen.add(data)
-            yield _Form(data, *_thresholds(len(data), 8, 24), everywhere)
+            yield _Form(data, *_thresholds(len(data), 8, 12 if len(data) <= _LONG else 24), everywhere)
     for data in _encoded(raw):
         if len(data) >= SHORTEST and data not in seen:
             seen.add(data)
@@ -153,7 +156,7 @@ def _encoded(raw: bytes) -> Iterator[bytes]:
 
 
 def _thresholds(size: int, least: int, most: int) -> tuple[int, int]:
-    """Return from how many bytes on a part counts: two fifths of the form; less where it is its beginning."""
+    """Return from how many bytes on a part counts: two fifths of the form, and less at either end."""
     return min(max(least, size * 2 // 5), most, size), min(least, size)
 
 
