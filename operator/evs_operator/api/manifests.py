@@ -83,6 +83,16 @@ def token(secret: str) -> Manifest:
     return {"token": {"secretRef": {"name": secret}}}
 
 
+def oidc(identity_provider: str, iam_endpoint: str) -> Manifest:
+    """Return `spec.auth` of a ClusterEvsConnection that signs in as the operator's ServiceAccount; no Secret."""
+    return {"oidc": {"identityProvider": identity_provider, "iamEndpoint": iam_endpoint}}
+
+
+def instance_metadata(endpoint: str | None = None) -> Manifest:
+    """Return `spec.auth` of a ClusterEvsConnection that signs in with the agency of the machine; no Secret."""
+    return {"instanceMetadata": _given(endpoint=endpoint)}
+
+
 def evs_connection(
     name: str,
     endpoint: str,
@@ -121,7 +131,10 @@ def cluster_evs_connection(
     burst: int | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return a ClusterEvsConnection for namespaces named or labelled so; with neither, no namespace may use it."""
+    """Return a ClusterEvsConnection for namespaces named or labelled so; with neither, no namespace may use it.
+
+    `auth` is made as for `evs_connection()`, or by `oidc()` or `instance_metadata()`.
+    """
     spec = _connection_spec(endpoint, auth, project_id, region, ca_certificates, ca_secret, requests_per_second, burst)
     allowed = _given(
         names=list(allowed_namespaces) or None,

@@ -104,6 +104,20 @@ def test_connections_of_each_kind_are_what_the_crds_take(auth: dict[str, Any]) -
     assert "namespace" not in shared["metadata"]
 
 
+@pytest.mark.parametrize(
+    "auth",
+    [
+        api.oidc("kubernetes", "https://iam.eu-de.otc.t-systems.com"),
+        api.instance_metadata(),
+        api.instance_metadata("http://169.254.169.254"),
+    ],
+)
+def test_a_platform_signs_in_without_a_secret_for_cluster_connections_alone(auth: dict[str, Any]) -> None:
+    crds.check(api.cluster_evs_connection("shared", ENDPOINT, auth, allowed_namespaces=["a"]))
+    with pytest.raises(api.SpecError, match=r"spec\.auth"):
+        api.evs_connection("default", ENDPOINT, auth)
+
+
 def test_a_private_ca_is_written_as_the_operator_reads_it() -> None:
     manifest = api.evs_connection("default", ENDPOINT, api.token("token"), ca_certificates=PEM)
     crds.check(manifest)
