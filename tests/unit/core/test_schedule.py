@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from math import sqrt
-from time import perf_counter
 
 import pytest
 
@@ -237,15 +236,3 @@ def test_whatever_was_learned_every_delay_is_a_positive_number() -> None:
 
 def test_urgency_grows_for_every_job_that_waits() -> None:
     assert urgency(20.0, 0.0, 7.0) > urgency(10.0, 0.0, 7.0) > urgency(10.0, 5.0, 7.0)
-
-
-def test_a_decision_costs_less_than_sixty_microseconds() -> None:
-    """Measured over polls with their learning; the bound here is five times that for a busy machine."""
-    learned = lognormal(9, 0.2)
-    polls = 3000
-    started = perf_counter()
-    for n in range(polls):
-        history = replace(JOB, last_poll=0.5 + n % 8)
-        teach(learned, history, 0.4, 9.0 if n % 8 == 7 else None)
-        next_poll(history, learned, 0.5 + n % 8)
-    assert (perf_counter() - started) / polls < 300e-6
