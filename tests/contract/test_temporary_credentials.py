@@ -173,6 +173,7 @@ async def test_an_identity_token_is_exchanged_for_a_token_of_the_project(
     sent = {name.lower(): value for name, value in request["headers"].items()}
     assert sent["x-idp-id"] == "kubernetes"
     assert "x-auth-token" not in sent
+    assert asker.held[0] == JWT  # a server may echo it
 
 
 async def test_an_identity_token_is_read_anew_for_each_exchange(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +23,21 @@ _LONGEST: Final = 64 * 1024
 
 
 class IdTokenRequests:
-    """Asks with the identity token of the operator's ServiceAccount."""
+    """Asks with the identity token of the operator's ServiceAccount; `hold` is told of it before it is sent."""
 
     advice = (
         "Check at the identity provider in IAM that it trusts this cluster's issuer, the audience of the token and "
         "the operator's ServiceAccount, and that auth.oidc.identityProvider is its name."
     )
 
-    def __init__(self, credential: Oidc) -> None:
+    def __init__(self, credential: Oidc, hold: Callable[[str], None] | None = None) -> None:
         self._credential = credential
+        self._hold = hold or (lambda secret: None)
 
     async def request(self, project_id: str | None) -> httpx.Request:
         """Build the request with the token that is in the file now; raises Unauthorized where there is none."""
         token = await asyncio.to_thread(self._read)
+        self._hold(token)
         auth: dict[str, object] = {"id_token": {"id": token}}
         if project_id:
             auth["scope"] = {"project": {"id": project_id}}

@@ -29,7 +29,7 @@ class SignIn:
             case Password():
                 self._tokens = Tokens(PasswordRequests(credentials), clock=clock, hold=hold)
             case Oidc():
-                self._tokens = Tokens(IdTokenRequests(credentials), clock=clock, hold=hold)
+                self._tokens = Tokens(IdTokenRequests(credentials, hold), clock=clock, hold=hold)
             case InstanceMetadata():
                 self._keys = MachineKeys(credentials, clock=clock, hold=hold)
             case AccessKey() | Token():

@@ -120,7 +120,7 @@ async def test_an_api_server_that_does_not_answer_says_nothing_of_the_secret(wor
 
 @pytest.mark.parametrize("uid", ["u", "another"])
 async def test_what_was_under_way_for_an_old_spec_cannot_touch_the_new_one(world: World, uid: str) -> None:
-    world.connect()
+    old = world.connect()
     world.api.gate = asyncio.Event()
     polling = asyncio.create_task(world.poll())
     await asyncio.sleep(0.01)
@@ -130,6 +130,7 @@ async def test_what_was_under_way_for_an_old_spec_cannot_touch_the_new_one(world
     world.api.gate.set()
     await polling
     assert session.credentials == Token("the-new-token")
+    assert old.credentials is None  # what came too late is not kept
 
 
 async def test_the_answer_to_an_old_credential_does_not_verify_the_new_one(world: World) -> None:
