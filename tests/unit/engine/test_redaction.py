@@ -34,3 +34,20 @@ def test_a_value_that_was_replaced_is_still_taken_out() -> None:
     redaction.hold(["the-old-password"], "team")
     redaction.hold(["a-brand-new-one"], "team")
     assert redaction.within("team")("the-old-password a-brand-new-one") == "*** ***"
+
+
+def test_a_text_that_was_shown_before_is_redacted_once_a_secret_in_it_is_held() -> None:
+    redaction = Redaction()
+    text = "it is team-a-secret"
+    assert redaction(text) == redaction.within("team-a")(text) == redaction.within("team-b")(text) == text
+    redaction.hold(["team-a-secret"], "team-a")
+    assert redaction(text) == redaction.within("team-a")(text) == "it is ***"
+    assert redaction.within("team-b")(text) == text
+    redaction.hold(["team-a-secret"])
+    assert redaction.within("team-b")(text) == "it is ***"
+
+
+def test_a_text_too_long_to_be_remembered_is_redacted_too() -> None:
+    redaction = Redaction()
+    redaction.hold(["team-a-secret"], "team-a")
+    assert redaction.within("team-a")("x " * 500 + "team-a-secret").endswith("x ***")
