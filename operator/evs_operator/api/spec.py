@@ -40,6 +40,9 @@ class Polling:
     max_interval: int = DEFAULT_MAX_INTERVAL
 
 
+_ADAPTIVE: Final = Polling()
+
+
 @dataclass(frozen=True, slots=True)
 class EvsJobSpec:
     """`EvsJob.spec` with defaults filled in."""
@@ -47,7 +50,7 @@ class EvsJobSpec:
     job_id: str
     project_id: str | None = None
     connection_ref: ConnectionRef | None = None
-    polling: Polling = Polling()
+    polling: Polling = _ADAPTIVE
     deadline_seconds: int | None = None
     suspend: bool = False
     ttl_seconds_after_finished: int | None = None
@@ -101,7 +104,7 @@ def _connection_ref(raw: object) -> ConnectionRef | None:
 
 def _polling(raw: object) -> Polling:
     if raw is None:
-        return Polling()
+        return _ADAPTIVE
     polling = as_mapping(raw, "spec.polling")
     low = _seconds(polling, "minIntervalSeconds", "spec.polling.", 1)
     high = _seconds(polling, "maxIntervalSeconds", "spec.polling.", 1)

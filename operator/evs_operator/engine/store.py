@@ -7,6 +7,7 @@ later change needs: its status is dropped and comes again with the event that br
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -110,7 +111,8 @@ class Store:
             return None, Change.NONE
         entry = self._entries.get(uid)
         if entry is None:
-            entry = Entry(uid, str(metadata.get("namespace")), str(metadata.get("name")), first_seen=self._now())
+            namespace = sys.intern(str(metadata.get("namespace")))
+            entry = Entry(uid, namespace, str(metadata.get("name")), first_seen=self._now())
             self._entries[uid] = entry
         elif not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
             return entry, Change.NONE

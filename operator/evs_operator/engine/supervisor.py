@@ -8,6 +8,7 @@ Deliberately not done here: any decision about a job.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -248,6 +249,9 @@ class Operator:
             self._resync.ask()
             return
         learned = self._recollection.teach(self._durations, self._sessions)
+        # What was listed stays: the collector of cycles need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         self._synced.set()
         _log.info("synced: %d EvsJobs, %d of them tell how long jobs take", len(self._store), learned)
 

@@ -92,7 +92,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.watching.inactivity_timeout = 70
     settings.watching.reconnect_backoff = 1.0
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 250
     settings.watching.initial_streaming = False
     settings.networking.request_timeout = 60
     settings.networking.error_backoffs = _Backoffs()
