@@ -1,0 +1,1 @@
+"""Operators as a competent newcomer writes them with kopf and httpx, following kopf's documentation."""
