@@ -23,7 +23,10 @@ FAULTS: dict[str, set[str]] = {
     "throttled": {"EvsOperatorThrottled", "EvsOperatorJobsUnobserved"},
 }
 """What fires for each operator; and, as the fault lasts on, perhaps:"""
-IN_THE_END = {"overdue": {"EvsOperatorJobsUnobserved"}}  # the calls that hang end in time-outs
+IN_THE_END = {
+    "overdue": {"EvsOperatorJobsUnobserved"},  # the calls that hang end in time-outs
+    "restarting": {"EvsOperatorDown"},  # on a slow machine a start takes long
+}
 LASTING = {"restarting", "stuck-scheduler", "throttled", "late", "overdue"}
 """Faults that end with the process, with a pause of the cloud, or with the window that they are seen through."""
 
@@ -51,7 +54,7 @@ def test_the_alert_fires_with_its_fault(world: World, name: str, alert: str) -> 
     def shown() -> str:
         return f"{world.prometheus.firing()}\n{world.operators[name].process.log[-2000:]}"
 
-    eventually(lambda: (name, alert) in world.prometheus.firing(), 90, shown)
+    eventually(lambda: (name, alert) in world.prometheus.firing(), 150, shown)
 
 
 def test_nothing_fires_without_its_fault(world: World) -> None:
@@ -67,4 +70,4 @@ def test_an_alert_ends_with_the_remedy_of_its_runbook(world: World) -> None:
     def left() -> set[tuple[str, str]]:
         return {(name, alert) for name, alert in world.prometheus.firing() if name not in LASTING}
 
-    eventually(lambda: not left(), 60, lambda: str(left()))
+    eventually(lambda: not left(), 150, lambda: str(left()))

@@ -79,6 +79,8 @@ def test_an_end_is_counted_with_its_category_and_its_delay(world: World) -> None
         ('evs_operator_throttled_total{job="throttled"} >= bool 1', 1),
         ('evs_operator_status_writes_total{job="writes", result="error"} >= bool 1', 1),
         ('evs_operator_status_writes_total{job="healthy", result="error"}', 0),
+        ('evs_operator_watch_restarts_total{job="writes"} >= bool 1', 1),
+        ('evs_operator_watch_restarts_total{job="healthy"}', 0),
         ('max_over_time(evs_operator_leader{job="healthy"}[15m])', 1),
         ('min_over_time(evs_operator_leader{job="leaderless"}[15m])', 0),
         ('max_over_time(evs_operator_jobs_needing_action{job="credential", reason="Unauthorized"}[15m])', 1),

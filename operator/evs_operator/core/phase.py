@@ -6,20 +6,32 @@ Kept of each EvsJob, also of a finished one whose status is dropped, so the few 
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from evs_operator.api.conditions import condition_of
 from evs_operator.api.status import EvsJobStatus
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Phase:
-    """`state` is pending, running, unobserved, stalled, suspended, succeeded or failed; `reason` is that of Ready."""
+    """`state` is pending, running, unobserved, stalled, suspended, succeeded or failed; `reason` is that of Ready.
+
+    Compared by identity: `phase_of` returns one object for equal phases, and counting 10,000 of them is quick.
+    """
 
     state: str = "pending"
     reason: str = ""
 
+
+_DECISIVE: Final = (
+    ("Complete", "succeeded"),
+    ("Failed", "failed"),
+    ("Suspended", "suspended"),
+    ("Stalled", "stalled"),
+    ("Observed", "running"),
+)
+"""The first of these conditions that is True says the state."""
 
 PENDING: Final = Phase()
 """Nothing was observed yet."""
@@ -27,22 +39,21 @@ PENDING: Final = Phase()
 
 def phase_of(status: EvsJobStatus) -> Phase:
     """Return the phase that a status tells; without conditions nothing was observed yet."""
-    conditions = status.get("conditions", [])
-    is_true = {c["type"] for c in conditions if c["status"] == "True"}
-    ready = condition_of(conditions, "Ready")
-    if ready is None:
-        return PENDING
-    if "Complete" in is_true:
-        state = "succeeded"
-    elif "Failed" in is_true:
-        state = "failed"
-    elif "Suspended" in is_true:
-        state = "suspended"
-    elif "Stalled" in is_true:
-        state = "stalled"
-    else:
-        state = "running" if "Observed" in is_true else "unobserved"
-    return _kept(state, ready["reason"])
+    reason, is_true = "", set()
+    for condition in status.get("conditions", ()):
+        kind = condition["type"]
+        if kind == "Ready":
+            reason = condition["reason"]
+        if condition["status"] == "True":
+            is_true.add(kind)
+    return _kept(_state(is_true), reason) if reason else PENDING
+
+
+def _state(is_true: Collection[str]) -> str:
+    for kind, state in _DECISIVE:
+        if kind in is_true:
+            return state
+    return "unobserved"
 
 
 @functools.lru_cache(maxsize=256)

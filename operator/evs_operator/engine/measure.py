@@ -1,6 +1,6 @@
 """Takes the snapshot that the metrics are made of: what is the case now, read from the parts of the engine.
 
-Called at each scrape, in the event loop: one pass over the EvsJobs (2 ms for 10,000) and one over the connections.
+Called at each scrape, in the event loop: one pass over the EvsJobs (a few ms for 10,000) and one over the connections.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def decided(observation: Observation | None, previous: EvsJobStatus | None = Non
     ],
 )
 def test_the_state_is_the_row_of_the_condition_table(observation: Observation, state: str, reason: str) -> None:
-    assert decided(observation) == Phase(state, reason)
+    phase = decided(observation)
+    assert (phase.state, phase.reason) == (state, reason)
 
 
 def test_an_evsjob_without_status_is_pending() -> None:
