@@ -68,6 +68,23 @@ def test_a_named_pause_is_kept_and_one_probe_follows_where_the_cloud_goes_on_ref
     in_world(main)
 
 
+def test_a_call_that_was_granted_before_the_429_is_not_made_after_it() -> None:
+    async def main(world: World) -> None:
+        world.connect("ns", token="one", rate=10, burst=10)
+        entry = world.add("job", CloudJob(0.0, 1e6))
+        await world.run(1.0)
+        budget, made = next(iter(world.sessions)).budget, len(world.cloud.calls)
+        assert budget.take(world.clock()) == 0.0
+        budget.throttled(world.clock(), 60.0, sent=world.clock() - 0.1)
+        entry.poll_at = world.clock()
+        await world.poller.work(entry, budget)
+        assert len(world.cloud.calls) == made
+        await world.run(62.0)
+        assert len(world.cloud.calls) > made
+
+    in_world(main)
+
+
 def test_connections_with_one_credential_share_one_budget_from_the_first_call_on() -> None:
     async def main(world: World) -> None:
         for number in range(20):

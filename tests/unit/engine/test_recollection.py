@@ -100,6 +100,23 @@ def test_a_job_under_way_is_known_by_its_type_and_begin_and_taken_for_asked_a_mi
     in_world(main)
 
 
+@pytest.mark.parametrize("step", [-7200.0, 0.0, 7200.0])
+def test_times_of_the_cloud_are_read_against_the_wall_clock_of_the_moment(step: float) -> None:
+    """However far the wall clock has gone from the engine's, a job that began 90 s ago is 90 s old."""
+
+    async def main(world: World) -> None:
+        world.connect("ns", token="one")
+        world.step, world.cloud.behind = step, -step
+        entry = world.add("job", CloudJob(-90.0, 1e6))
+        job = await world.cloud.answer("one", "ns-job00")
+        history = intervals.told(entry, "c", job, world.clock)
+        assert history.begin is not None
+        assert history.last_poll is not None
+        assert history.last_poll - history.begin == pytest.approx(90.0, abs=0.1)
+
+    in_world(main)
+
+
 def test_a_status_of_another_job_is_no_memory_of_this_one() -> None:
     async def main(world: World) -> None:
         world.connect("ns", token="one")
