@@ -133,8 +133,20 @@ def test_without_a_lease_an_upgrade_never_runs_two(helm: Helm) -> None:
     assert several == {"maxSurge": 1, "maxUnavailable": 0}
 
 
-def test_the_rules_are_the_file_that_promtool_tests(helm: Helm) -> None:
-    objects = helm.template("evs", {"metrics": {"prometheusRule": {"enabled": True}}})
+def test_the_identity_token_is_mounted_where_the_operator_looks_for_it(helm: Helm) -> None:
+    pod = only("Deployment", helm.template("evs", {"allowAuth": ["oidc"]}))["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "oidc-token")
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "oidc-token")
+    (source,) = volume["projected"]["sources"]
+    assert f"--oidc-token-file={mount['mountPath']}/{source['serviceAccountToken']['path']}" in container["args"]
+
+
+def test_rules_and_dashboard_are_the_files_that_are_tried_with_a_real_prometheus(helm: Helm) -> None:
+    on = {"metrics": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}}
+    objects = helm.template("evs", on)
+    shown = json.loads(only("ConfigMap", objects)["data"]["evs-operator.json"])
+    assert shown == json.loads((CHART / "files" / "dashboard.json").read_text())
     assert only("PrometheusRule", objects)["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
 
 

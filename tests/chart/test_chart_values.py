@@ -66,6 +66,9 @@ SWITCHES: dict[str, Switch] = {
     "clusterConnections": Switch("disabled", hides="[clusterevsconnections/status]", alone=True),
     "connections": Switch({"shared": CONNECTION}, "kind: ClusterEvsConnection\nmetadata:\n  name: shared"),
     "allowEndpoints": Switch(["https://*.example.com"], '"--allow-endpoint=https://*.example.com"'),
+    "allowAuth": Switch(["oidc", "instanceMetadata"], "--allow-auth=instanceMetadata"),
+    "oidcToken.audience": Switch("iam", 'audience: "iam"', beside={"allowAuth": ["oidc"]}),
+    "oidcToken.expirationSeconds": Switch(7200, "expirationSeconds: 7200", beside={"allowAuth": ["oidc"]}),
     "log.format": Switch("text", "--log-format=text"),
     "log.level": Switch("debug", "--log-level=debug"),
     "replicaCount": Switch(3, "replicas: 3"),
@@ -299,6 +302,7 @@ def test_every_flag_of_run_can_be_reached_and_what_is_rendered_is_understood(hel
     assert read[0].http_address == ("", 8080)
     assert read[0].operator_namespace == "evs"
     assert read[1].allow_endpoints == ("https://*.example.com",)
+    assert read[1].allow_auth == ("oidc", "instanceMetadata")
     assert read[2].namespaces == ("team-a", "team-b")
 
 

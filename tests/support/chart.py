@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from controlplane import ControlPlane
+from controlplane.binaries import KUBERNETES
 from controlplane.children import clean_environment
 
 from .deployed import ROOT, Object
@@ -81,7 +82,8 @@ class Helm:
 
     def rendered(self, namespace: str, values: Mapping[str, Any], *arguments: str, release: str = RELEASE) -> str:
         """Return the text that `helm template` makes of the chart."""
-        return self.run("template", release, str(CHART), "--namespace", namespace, *arguments, values=values)
+        where = ("--namespace", namespace, "--kube-version", KUBERNETES)
+        return self.run("template", release, str(CHART), *where, *arguments, values=values)
 
     def template(self, namespace: str, values: Mapping[str, Any], *arguments: str) -> list[Object]:
         """Return the objects that `helm template` makes of the chart."""

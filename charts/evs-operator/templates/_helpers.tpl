@@ -74,6 +74,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range .Values.allowEndpoints }}
 - {{ printf "--allow-endpoint=%s" . | quote }}
 {{- end }}
+{{- range .Values.allowAuth }}
+- --allow-auth={{ . }}
+{{- end }}
+{{- if has "oidc" .Values.allowAuth }}
+- --oidc-token-file=/var/run/secrets/evs-operator.dev/oidc/token
+{{- end }}
 - --log-format={{ .Values.log.format }}
 - --log-level={{ .Values.log.level }}
 {{- if include "evs-operator.leaderElection" . }}
