@@ -1,7 +1,8 @@
 """Whose Secrets are read now. Pure.
 
-Broken connections come first, each every two seconds, so that a repaired Secret is noticed within a few. Connections in
-good order take turns at what is left: a Secret that changes while the old credential still works has time.
+Broken connections that EvsJobs wait for come first, each every two seconds, so that a repaired Secret is noticed within
+a few. Connections in good order take turns at what is left: a Secret that changes while the old credential still works
+has time, and so has a broken connection that nobody uses.
 """
 
 from __future__ import annotations
@@ -13,25 +14,30 @@ from .session import Session
 
 TICK: Final = 0.5
 """Seconds between two rounds."""
-BROKEN_PER_SECOND: Final = 60
+BROKEN_PER_SECOND: Final = 100
 HEALTHY_PER_SECOND: Final = 10
 _AGAIN: Final = 2.0
 _IDLE_AGAIN: Final = 10.0
-_IDLE_AFTER: Final = 60.0
+_USED_FOR: Final = 60.0
+_WAITED_FOR: Final = 400.0
+"""Seconds after an EvsJob asked for it; those of a broken connection look every five minutes at the latest."""
 
 
 def due_reads(sessions: Iterable[Session], now: float) -> list[Session]:
     """Return the sessions whose Secrets are read in this round, the one that waits longest first."""
-    broken: list[Session] = []
-    healthy: list[Session] = []
+    broken: list[tuple[bool, float, Session]] = []
+    healthy: list[tuple[bool, float, Session]] = []
     for session in sessions:
         if session.spec is None:
             continue
-        used = now - session.asked_at < _IDLE_AFTER
-        if now - session.read_at >= (_AGAIN if used or session.block else _IDLE_AGAIN):
-            (broken if session.block or not session.read_at else healthy).append(session)
-    return _longest(broken, BROKEN_PER_SECOND) + _longest(healthy, HEALTHY_PER_SECOND)
+        urgent = session.block is not None or not session.read_at
+        idle = now - session.asked_at >= (_WAITED_FOR if urgent else _USED_FOR)
+        young = now - session.born < _USED_FOR
+        if now - session.read_at >= (_AGAIN if young or not idle else _IDLE_AGAIN):
+            (broken if urgent else healthy).append((idle, session.read_at, session))
+    return _first(broken, BROKEN_PER_SECOND) + _first(healthy, HEALTHY_PER_SECOND)
 
 
-def _longest(sessions: list[Session], per_second: int) -> list[Session]:
-    return sorted(sessions, key=lambda session: session.read_at)[: max(int(per_second * TICK), 1)]
+def _first(waiting: list[tuple[bool, float, Session]], per_second: int) -> list[Session]:
+    waiting.sort(key=lambda item: item[:2])
+    return [session for _, _, session in waiting[: max(int(per_second * TICK), 1)]]
