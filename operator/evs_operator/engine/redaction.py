@@ -40,9 +40,9 @@ class Redaction:
 
     def within(self, namespace: str) -> Callable[[str], str]:
         """Return what redacts the texts that namespace may read; "" is for cluster-scoped objects."""
-        scope = namespace if namespace in self._of else ""  # texts of namespaces without a secret are redacted alike
 
         def redact(text: str) -> str:
+            scope = namespace if namespace in self._of else ""  # namespaces without a secret are redacted alike
             return self._redacted(scope, text) if len(text) > _SHORT else self._remember(scope, text)
 
         return redact

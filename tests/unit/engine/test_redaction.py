@@ -51,3 +51,13 @@ def test_a_text_too_long_to_be_remembered_is_redacted_too() -> None:
     redaction = Redaction()
     redaction.hold(["team-a-secret"], "team-a")
     assert redaction.within("team-a")("x " * 500 + "team-a-secret").endswith("x ***")
+
+
+def test_a_word_that_was_shown_before_is_taken_out_from_the_moment_it_is_a_secret() -> None:
+    redaction = Redaction()
+    redact = redaction.within("team")
+    assert redact("open-sesame") == "open-sesame"
+    redaction.hold(["open-sesame"], "team")
+    assert redact("open-sesame") == "***"
+    redaction.hold(["another-one"])
+    assert redact("open-sesame") == "***"
