@@ -121,7 +121,9 @@ class JsonFormatter(_Formatter):
         shown |= {name: _json_value(value) for name, value in line.fields.items()}
         if line.traceback:
             shown["traceback"] = line.traceback
-        return json.dumps(shown, ensure_ascii=False)
+        text = json.dumps(shown, ensure_ascii=False)
+        # JSON lets pass what steers a terminal (U+009B) or turns the direction of writing (U+202E)
+        return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 class TextFormatter(_Formatter):

@@ -143,3 +143,13 @@ def test_a_number_that_is_a_secret_is_redacted_and_others_stay_numbers() -> None
     made.__dict__.update(code=12345678, pages=3)
     shown = json.loads(JsonFormatter(Redactor(["12345678"]), debug=False).format(made))
     assert (shown["code"], shown["pages"]) == ("***", 3)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_text_steers_the_terminal_that_shows_a_line(kind: type[JsonFormatter | TextFormatter]) -> None:
+    told = "red \x1b[31m \x9b31m \u202e \u2028 \x85 \x7f and 磁盘"
+    line = kind(Redactor(), debug=False).format(record(told))
+    assert line.isprintable()
+    assert "磁盘" in line
+    if kind is JsonFormatter:
+        assert json.loads(line)["msg"] == told
