@@ -32,10 +32,10 @@ def main() -> int:
         started = time.perf_counter()
         found = asyncio.run(_listed(run))
         rows += found
+        if options.plots:
+            _draw(options.plots, rows)
         print(f"{name}: {time.perf_counter() - started:.0f} s\n{report.table(found)}", file=sys.stderr, flush=True)
     print(report.table(rows))
-    if options.plots:
-        _draw(options.plots, rows)
     return 0
 
 
@@ -69,11 +69,11 @@ def _plan(quick: bool) -> dict[str, Run]:
 
     return {
         "lifecycle": lifecycle,
+        "idle": beside,
+        "restart": restart,
         "many": many,
         "batches": batches,
-        "idle": beside,
-        "naive idle": naive,
-        "restart": restart,
+        "naive": naive,
     }
 
 

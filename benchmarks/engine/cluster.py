@@ -113,6 +113,11 @@ class Cluster:
                         seen.add(identity)
                         yield identity, now
 
+    async def ended(self) -> int:
+        """Return how many EvsJobs have the status SUCCESS."""
+        items = (await self.call("GET", JOBS))["items"]
+        return sum(1 for item in items if item.get("status", {}).get("jobStatus") == "SUCCESS")
+
     async def seed(self, name: str, count: int, make_id: Callable[[int], str]) -> None:
         """Put copies of a finished EvsJob into etcd."""
         key = f"/registry/{GROUP}/evsjobs/{NAMESPACE}/{name}"

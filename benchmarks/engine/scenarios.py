@@ -190,11 +190,12 @@ async def restart(operator: Operator, count: int, seconds: float) -> Row:
             process.end(signal.SIGKILL)
         b.cloud.stats(anew=True)
         writes, again = await b.cluster.writes(), time.time()
+        row.jobs = count - await b.cluster.ended()
 
         async def watch() -> None:
             async for identity, seen in b.cluster.ends():
                 row.latency.append(late(identity, seen))
-                if len(row.latency) == count:
+                if len(row.latency) == row.jobs:
                     return
 
         watching = asyncio.create_task(watch())
