@@ -9,7 +9,7 @@ from pathlib import Path
 from controlplane import ControlPlane
 from support.jobs import body
 from support.operator_process import Objects, OperatorProcess, condition, custom, eventually, start_operator
-from support.scripted_cloud import ScriptedCloud
+from support.scripted_cloud import TOKEN, ScriptedCloud
 
 A, B = "a" * 32, "b" * 32
 FAST = {"minIntervalSeconds": 1, "maxIntervalSeconds": 1}
@@ -41,6 +41,22 @@ def test_a_finished_job_is_asked_for_again_only_on_request_and_the_request_is_ec
     after = objects.wait_job("job", lambda s: s.get("lastHandledReconcileAt") == "first")
     assert cloud.calls[A] == asked + 1
     assert {**after, "lastHandledReconcileAt": None} == {**before, "lastHandledReconcileAt": None}
+
+
+def test_a_request_after_a_refused_credential_is_echoed_once_a_call_was_made_for_it(
+    operator: OperatorProcess, cloud: ScriptedCloud, objects: Objects
+) -> None:
+    cloud.put(A, {**body("RUNNING"), "job_id": A})
+    cloud.tokens.clear()
+    objects.connect(cloud.url)
+    objects.add_job("job", A)
+    objects.wait_reason("job", "Unauthorized")
+    asked = cloud.calls[A]
+    cloud.tokens.add(TOKEN)
+    objects.kubectl("annotate", "evsjob", "job", "evs-operator.dev/requestedAt=now")
+    status = objects.wait_job("job", lambda s: s.get("lastHandledReconcileAt") == "now")
+    assert cloud.calls[A] > asked
+    assert condition(status, "Ready")["reason"] == "JobRunning"
 
 
 def test_a_changed_job_id_starts_a_new_observation(

@@ -23,6 +23,10 @@ T = TypeVar("T")
 
 _TRY: Final = 60.0
 _LONGEST_TRY: Final = 300.0
+_ASKED_TRY: Final = 5.0
+"""Seconds after a refused call in which requests of persons share its verdict."""
+_ASKED_TRIES: Final = 3
+"""Refusals in a row after which such requests wait a minute too: a key is locked after five."""
 _PROVEN_FOR: Final = 60.0
 """Seconds after an accepted call in which calls need not wait for each other."""
 _KEPT_UNUSED: Final = 300.0
@@ -44,10 +48,15 @@ class Block:
     since: float = 0.0
     locked: bool = False
 
+    def ends_at(self, *, urgent: bool = False) -> float:
+        """Return when the next call may go; one that a person asks for need not wait for its turn."""
+        if not urgent or self.locked:
+            return self.retry_at
+        return min(self.retry_at, self.since + (_ASKED_TRY if self.tries <= _ASKED_TRIES else _TRY))
+
     def lasts(self, now: float, *, urgent: bool = False) -> bool:
-        """Tell whether no call may go; one that a person asks for may go a minute after the last."""
-        soon = urgent and not self.locked and now >= self.since + _TRY
-        return now < self.retry_at and not soon
+        """Tell whether no call may go."""
+        return now < self.ends_at(urgent=urgent)
 
 
 class Identity:

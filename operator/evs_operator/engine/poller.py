@@ -191,6 +191,7 @@ class Poller:
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         entry.connection = short_name(self._sessions.key_of(entry.namespace, entry.spec))
+        entry.held_until = None
         for _ in range(2):
             try:
                 session, project_id, client = await self._sessions.client_for(
@@ -198,6 +199,7 @@ class Poller:
                 )
             except ConnectionTroubleError as trouble:
                 entry.failures += 1
+                entry.held_until = trouble.again_at if entry.request_open else None
                 return None, None, trouble.trouble
             if call is not session.budget or self._clock() < session.budget.paused_until:
                 return session, project_id, None
@@ -287,6 +289,8 @@ class Poller:
             return
         if observation is not None:
             entry.poll_at = now + self._wait(entry, observation, session, now)
+            if entry.held_until is not None:
+                entry.poll_at = min(entry.poll_at, entry.held_until)
         deadline = self._deadline_of(entry)
         due = entry.poll_at
         ready = condition_of(entry.status.get("conditions", []), "Ready")

@@ -18,6 +18,7 @@ BROKEN_PER_SECOND: Final = 100
 HEALTHY_PER_SECOND: Final = 10
 _AGAIN: Final = 2.0
 _IDLE_AGAIN: Final = 10.0
+_HEALTHY_IDLE_AGAIN: Final = 60.0
 _USED_FOR: Final = 60.0
 _WAITED_FOR: Final = 400.0
 """Seconds after an EvsJob asked for it; those of a broken connection look every five minutes at the latest."""
@@ -33,7 +34,8 @@ def due_reads(sessions: Iterable[Session], now: float) -> list[Session]:
         urgent = session.block is not None or not session.read_at
         idle = now - session.asked_at >= (_WAITED_FOR if urgent else _USED_FOR)
         young = now - session.born < _USED_FOR
-        if now - session.read_at >= (_AGAIN if young or not idle else _IDLE_AGAIN):
+        rest = _IDLE_AGAIN if urgent else _HEALTHY_IDLE_AGAIN
+        if now - session.read_at >= (_AGAIN if young or not idle else rest):
             (broken if urgent else healthy).append((idle, session.read_at, session))
     return _first(broken, BROKEN_PER_SECOND) + _first(healthy, HEALTHY_PER_SECOND)
 

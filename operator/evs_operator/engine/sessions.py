@@ -38,11 +38,15 @@ _RETIRED_FOR: Final = 60.0
 
 
 class ConnectionTroubleError(Exception):
-    """An EvsJob's connection cannot be used; `trouble` says why in the words of a condition."""
+    """An EvsJob's connection cannot be used; `trouble` says why in the words of a condition.
 
-    def __init__(self, trouble: Trouble) -> None:
+    `again_at` is when the next call may go, None where the connection has to change first.
+    """
+
+    def __init__(self, trouble: Trouble, again_at: float | None = None) -> None:
         super().__init__(trouble.head)
         self.trouble = trouble
+        self.again_at = again_at
 
 
 class Sessions:
@@ -162,7 +166,8 @@ class Sessions:
             if self._sessions.get(session.key) is session:
                 break  # else the connection changed meanwhile
         if session.block and session.block.lasts(self._clock(), urgent=urgent):
-            raise ConnectionTroubleError(session.block.trouble)
+            again_at = None if session.own_block else session.block.ends_at(urgent=urgent)
+            raise ConnectionTroubleError(session.block.trouble, again_at)
         project_id = spec.project_id or (session.spec.project_id if session.spec else None)
         if not project_id:
             what = f"no project: write spec.projectId here or in {title(session.key)}"

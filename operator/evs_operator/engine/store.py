@@ -40,6 +40,8 @@ class Change(Enum):
 class Entry:
     """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request.
 
+    `held_until` is when a request that no call could answer yet may have its call.
+
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
     """
@@ -73,6 +75,7 @@ class Entry:
     failures: int = 0
     write_failures: int = 0
     pending: Observation | None = None
+    held_until: float | None = None
 
     @property
     def request_open(self) -> bool:

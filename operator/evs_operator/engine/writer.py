@@ -104,7 +104,7 @@ class StatusWriter:
             spec=entry.spec,
             observation_start=self._clock.moment(entry.first_seen),
             project_id=project_id,
-            requested_at=entry.requested_at,
+            requested_at=entry.requested_at if entry.held_until is None else None,
             anew=entry.anew,
         )
 
