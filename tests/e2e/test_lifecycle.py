@@ -180,12 +180,15 @@ def test_a_cluster_connection_serves_only_the_namespaces_it_allows(
     cloud.put(A, {**body("RUNNING"), "job_id": A})
     objects.add_job("job", A, connectionRef={"kind": "ClusterEvsConnection", "name": name})
     flags = ("--namespace", objects.namespace, "--allow-endpoint", cloud.url)
-    with start_operator(operator_kubeconfig, *flags):
-        objects.wait_reason("job", "ConnectionNotAllowed")
-        assert cloud.calls[A] == 0
-        allowed = {**spec, "allowedNamespaces": {"names": [objects.namespace]}}
-        crds.kubectl("apply", "-f", "-", input=_json(custom("ClusterEvsConnection", name, **allowed)))
-        objects.wait_reason("job", "JobRunning", timeout=8)
+    try:
+        with start_operator(operator_kubeconfig, *flags):
+            objects.wait_reason("job", "ConnectionNotAllowed")
+            assert cloud.calls[A] == 0
+            allowed = {**spec, "allowedNamespaces": {"names": [objects.namespace]}}
+            crds.kubectl("apply", "-f", "-", input=_json(custom("ClusterEvsConnection", name, **allowed)))
+            objects.wait_reason("job", "JobRunning", timeout=8)
+    finally:
+        crds.kubectl("delete", "clusterevsconnection", name)  # other tests count those of the cluster
 
 
 def _json(value: object) -> str:

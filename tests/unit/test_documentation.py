@@ -2,12 +2,16 @@
 
 import argparse
 import re
+from collections import Counter
 from pathlib import Path
 
 from evs_operator.settings import add_flags
 
 _ROOT = Path(__file__).parents[2]
 _FLAG = re.compile(r"--[a-z-]+")
+_LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def test_every_flag_of_run_is_documented_and_every_documented_flag_exists() -> None:
@@ -17,3 +21,36 @@ def test_every_flag_of_run_is_documented_and_every_documented_flag_exists() -> N
     rows = [line for line in (_ROOT / "docs" / "configuration.md").read_text().splitlines() if line.startswith("| `--")]
     documented = {flag for row in rows for flag in _FLAG.findall(row.split(" | ")[0])}
     assert documented == flags
+
+
+def test_every_link_to_a_file_of_the_project_leads_to_it_and_to_a_heading_that_is_there() -> None:
+    pages = [
+        path
+        for path in _ROOT.rglob("*.md")
+        if not {".venv", ".demo", "node_modules"} & set(path.relative_to(_ROOT).parts)
+    ]
+    assert len(pages) > 20
+    assert [broken for page in pages for broken in _broken_links(page)] == []
+
+
+def _broken_links(page: Path) -> list[str]:
+    broken = []
+    for path, heading in _LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8"))):
+        target = page.parent / path if path else page
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        known = heading and target.suffix == ".md" and target.is_file()
+        if not target.exists() or (known and heading[1:] not in _anchors(target)):
+            broken.append(f"{page.relative_to(_ROOT)}: {path}{heading}")
+    return broken
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page as GitHub makes them of its headings."""
+    seen: Counter[str] = Counter()
+    anchors = set()
+    for heading in _HEADING.findall(page.read_text(encoding="utf-8")):
+        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        anchors.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return anchors
