@@ -16,8 +16,8 @@ import pytest
 from controlplane import ControlPlane, tool
 from support.chart import Helm
 from support.judges import ArgoCD, Kstatus
+from support.operator_process import install_crds
 
-_CRDS = Path(__file__).parents[1] / "crds"
 _BUILT_WITH_GO = {"control_plane", "helm", "kstatus", "argo"}
 
 
@@ -86,8 +86,7 @@ def argo(progress: Callable[[str], None]) -> Iterator[ArgoCD]:
 @pytest.fixture(scope="session")
 def crds(control_plane: ControlPlane) -> ControlPlane:
     """Give a control plane that serves our CRDs."""
-    control_plane.kubectl("apply", "--server-side", "-f", str(_CRDS))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(_CRDS))
+    install_crds(control_plane)
     return control_plane
 
 

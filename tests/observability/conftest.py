@@ -7,9 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from controlplane import ControlPlane
-from support.operator_process import eventually
+from support.operator_process import eventually, install_crds
 from support.prometheus import Prometheus
 from support.watched_operators import World, watched_world
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """Give a control plane for these tests alone: a broken ClusterEvsConnection of another test would raise alerts."""
+    with ControlPlane.start() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def crds(control_plane: ControlPlane) -> ControlPlane:
+    """Give it with our CRDs."""
+    install_crds(control_plane)
+    return control_plane
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,13 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Object = dict[str, Any]
 
 
+def install_crds(plane: ControlPlane) -> None:
+    """Apply the CRDs and return once they are served."""
+    crds = str(ROOT / "crds")
+    plane.kubectl("apply", "--server-side", "-f", crds)
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+
+
 class OperatorProcess:
     """A running `evs-operator run`."""
 
