@@ -70,7 +70,7 @@ async def _watching(plane: ControlPlane, proxy: FaultProxy, namespace: str, *kin
         left = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("watch ")]
         assert seen.task.done()
         assert not left
-        await asyncio.sleep(0.25)  # TLS connections end a moment after they were closed, as aiohttp's documentation says
+        await asyncio.sleep(0.25)  # TLS connections end a moment after they are closed (aiohttp's documentation)
 
 
 async def _apply(plane: ControlPlane, namespace: str, name: str, **spec: object) -> None:
