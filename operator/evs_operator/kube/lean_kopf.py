@@ -1,6 +1,6 @@
 """kopf, imported without the official client of Kubernetes, which it looks for and has no use for here.
 
-kopf takes the client's model classes where they can be imported, and importing them costs 24 MB and 0.3 s of CPU.
+kopf takes the client's model classes where they can be imported, and importing them costs 24 MB.
 `cluster` imports the client where a kubeconfig needs it.
 """
 
