@@ -27,8 +27,8 @@ test: venv ## All tests, also against a real API server; it and helm are built o
 	$(BIN)/pytest -m 'not image' $(ARGS)
 
 .PHONY: test-fast
-test-fast: venv ## The tests that need no API server.
-	$(BIN)/pytest -m 'not controlplane and not image' $(ARGS)
+test-fast: venv ## The tests that need no API server, on all cores.
+	$(BIN)/pytest -n auto -m 'not controlplane and not image' $(ARGS)
 
 .PHONY: test-image
 test-image: venv ## Build the image and run it: needs root, buildah and mmdebstrap (Debian packages), 2 to 4 minutes.
