@@ -17,10 +17,11 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.spec import SpecError
 from evs_operator.cloud import errors
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import AccessKey, Credentials, InstanceMetadata, Oidc, Password, Token
+from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
 from evs_operator.cloud.sign_in import auth_for
 from evs_operator.cloud.transport import public_trust
+from evs_operator.engine.credentials import SECRET_KEYS, credentials_of
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
@@ -31,11 +32,6 @@ from .network import check_way
 from .report import Report
 
 _PROBE_JOB: Final = "0" * 32
-_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "accessKey": ("accessKey", "secretKey"),
-    "password": ("username", "password", "domainName"),
-    "token": ("token",),
-}
 _NOT_SECRET: Final = frozenset({"username", "domainName"})
 _PROJECT: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -143,25 +139,18 @@ def _own_identity(spec: ConnectionSpec, settings: Settings, report: Report) -> C
         report.line(False, f"auth.{auth.kind}", f"{what} {auth.kind}")
         return None
     report.line(True, f"auth.{auth.kind}", "is allowed")
-    if auth.kind == "oidc":
-        return Oidc(auth.iam_endpoint or "", auth.identity_provider or "", settings.oidc_token_file)
-    return InstanceMetadata(auth.metadata_endpoint or "")
+    return credentials_of(spec, (), "", settings.oidc_token_file)
 
 
 def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:
     auth, data = spec.auth, secrets[spec.auth.secret_name or ""]
-    missing = [key for key in _KEYS[auth.kind] if not data.get(key, "").strip()]
+    missing = [key for key in SECRET_KEYS[auth.kind] if not data.get(key, "").strip()]
     title = f"Secret {namespace}/{auth.secret_name}"
     if missing:
         report.line(False, title, f"lacks {', '.join(missing)}: add what auth.{auth.kind} needs")
         return None
-    report.line(True, title, f"has {', '.join(_KEYS[auth.kind])}")
-    value = {key: text.strip() for key, text in data.items()}
-    if auth.kind == "accessKey":
-        return AccessKey(value["accessKey"], value["secretKey"], value.get("securityToken") or None)
-    if auth.kind == "token":
-        return Token(value["token"])
-    return Password(value["username"], data["password"], value["domainName"], auth.iam_endpoint or "")
+    report.line(True, title, f"has {', '.join(SECRET_KEYS[auth.kind])}")
+    return credentials_of(spec, (data,), namespace, "")
 
 
 def _trust(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> ssl.SSLContext | None:

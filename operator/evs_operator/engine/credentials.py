@@ -1,6 +1,7 @@
 """What the Secrets of a connection turn into: a credential and whom to trust, or the trouble that keeps them away.
 
-Called by `sessions` with what was read. Which keys a Secret has for which way to sign in is said here and in the CRDs.
+Called by `opener` and by `evs-operator check` with what was read. Which keys a Secret has for which way to sign in is
+said here and in the CRDs.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from evs_operator.core.observation import Trouble
 
 Secret = Mapping[str, str]
 
-_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+SECRET_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "accessKey": ("accessKey", "secretKey"),
     "password": ("username", "password", "domainName"),
     "token": ("token",),
 }
+"""Keys that a Secret must have, by way to sign in."""
 
 
 class CredentialsError(Exception):
@@ -59,7 +61,7 @@ def credentials_of(spec: ConnectionSpec, secrets: tuple[Secret, ...], namespace:
     if auth.kind == "instanceMetadata":
         return InstanceMetadata(auth.metadata_endpoint or "")
     data = secrets[0]
-    missing = [key for key in _KEYS[auth.kind] if not data.get(key, "").strip()]
+    missing = [key for key in SECRET_KEYS[auth.kind] if not data.get(key, "").strip()]
     if missing:
         what = f"Secret {namespace}/{auth.secret_name} lacks {', '.join(missing)} for auth.{auth.kind}"
         raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
