@@ -232,6 +232,30 @@ async def test_tls_faults_name_the_certificate_and_its_issuer(
     assert re.search(r"the certificate expired on .* GMT \(subject expired", out.splitlines()[-1])
 
 
+async def test_what_run_does_not_take_for_an_authority_check_refuses_too(
+    certificates: Path, cloud: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaf = (certificates / "server.crt").read_text()
+    for pem in (leaf, "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"):
+        held, bundle = {**SECRETS["token"], "ca.crt": pem}, base64.b64encode(pem.encode()).decode()
+        for tls, where in (
+            ({"caBundle": bundle}, "spec.tls.caBundle"),
+            ({"caSecretRef": {"name": "evs"}}, "key ca.crt of Secret team-a/evs"),
+        ):
+            code, out = await look(capsys, cloud.url, secret=held, tls=tls)
+            assert code == 1
+            assert out.splitlines()[-1].startswith(f"FAIL  spec.tls: {where} holds no CA certificate that can be read")
+    assert not cloud.requests("/jobs/")
+
+
+async def test_an_authority_that_is_missing_is_named_by_its_key(
+    cloud: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = await look(capsys, cloud.url, tls={"caSecretRef": {"name": "evs"}})
+    assert code == 1
+    assert "FAIL  spec.tls: Secret team-a/evs lacks ca.crt for tls.caSecretRef" in out
+
+
 async def test_what_is_wrong_on_the_way_is_found_before_the_credential_is_sent(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

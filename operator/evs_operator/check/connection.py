@@ -21,7 +21,7 @@ from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
 from evs_operator.cloud.sign_in import auth_for
 from evs_operator.cloud.transport import public_trust
-from evs_operator.engine.credentials import SECRET_KEYS, credentials_of
+from evs_operator.engine.credentials import SECRET_KEYS, CredentialsError, credentials_of, secret_names, trust_of
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
@@ -116,7 +116,7 @@ def _may_be_called(spec: ConnectionSpec, allow: AllowList, report: Report) -> bo
 
 async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, report: Report) -> Secrets | None:
     found: dict[str, Mapping[str, str]] = {}
-    for name in dict.fromkeys(filter(None, (spec.auth.secret_name, spec.ca_secret and spec.ca_secret[0]))):
+    for name in dict.fromkeys(secret_names(spec)):
         try:
             found[name] = await objects.read_secret(api, namespace, name)
         except KubeError as error:
@@ -154,15 +154,12 @@ def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report:
 
 
 def _trust(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> ssl.SSLContext | None:
-    pem, where = spec.ca_bundle, "spec.tls.caBundle"
-    if spec.ca_secret:
-        name, key = spec.ca_secret
-        pem, where = secrets[name].get(key, ""), f"key {key} of Secret {namespace}/{name}"
-    if pem is None:
-        return public_trust()
     try:
-        context = ssl.create_default_context(cadata=pem)
-    except (ssl.SSLError, ValueError):
-        report.line(False, where, "holds no certificates that can be read: write PEM certificates")
+        private = trust_of(spec, tuple(secrets[name] for name in secret_names(spec)), namespace)
+    except CredentialsError as error:
+        report.line(False, "spec.tls", error.detail)
         return None
-    return context if report.line(True, where, f"{len(context.get_ca_certs())} trusted certificates") else None
+    if private is None:
+        return public_trust()
+    report.line(True, "spec.tls", f"{len(private.get_ca_certs())} CA certificates, the only ones that are trusted")
+    return private

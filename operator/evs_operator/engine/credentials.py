@@ -91,6 +91,6 @@ def trust_of(spec: ConnectionSpec, secrets: tuple[Secret, ...], namespace: str) 
     except (ssl.SSLError, ValueError):
         context = None
     if context is None or not context.get_ca_certs():
-        what = f"the CA certificates in {where} cannot be read: write PEM certificates of a CA"
+        what = f"{where} holds no CA certificate that can be read: write PEM certificates of a CA"
         raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
     return context

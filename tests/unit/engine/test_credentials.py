@@ -94,5 +94,5 @@ def test_an_authority_that_is_missing_never_means_the_public_ones(held: dict[str
 
 @pytest.mark.parametrize("pem", ["no certificate", "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"])
 def test_an_authority_that_cannot_be_read_is_named(pem: str) -> None:
-    with pytest.raises(CredentialsError, match=r"key ca\.crt of Secret ns/ca cannot be read"):
+    with pytest.raises(CredentialsError, match=r"key ca\.crt of Secret ns/ca holds no CA certificate"):
         trust_of(spec({"token": REF}, tls={"caSecretRef": {"name": "ca"}}), ({"token": "t"}, {"ca.crt": pem}), "ns")
