@@ -85,6 +85,30 @@ def test_a_deadline_passes_on_time_without_a_poll(
     assert cloud.calls[A] == 1
 
 
+def test_a_deadline_and_a_suspension_wait_for_no_pause_and_for_no_answer(
+    operator: OperatorProcess, cloud: ScriptedCloud, objects: Objects
+) -> None:
+    gate = threading.Event()
+    cloud.put(A, {**body("RUNNING"), "job_id": A}, gate=gate)
+    objects.connect(cloud.url)
+    objects.add_job("late", A, deadlineSeconds=2)
+    objects.add_job("suspended", A)
+    cloud.wait_for_call(A)
+    try:
+        status = objects.wait_reason("late", "DeadlineExceeded", 15)
+        assert "jobStatus" not in status
+        objects.add_job("suspended", A, suspend=True)
+        objects.wait_reason("suspended", "Suspended", 15)
+        objects.kubectl("delete", "evsjobs", "--all")
+    finally:
+        gate.set()
+    cloud.put(A, b"{}", 429, headers={"Retry-After": "600"})
+    objects.add_job("first", A)
+    objects.wait_reason("first", "RateLimited")
+    objects.add_job("second", A, deadlineSeconds=2)
+    objects.wait_reason("second", "DeadlineExceeded")
+
+
 def test_a_finished_job_is_deleted_when_its_time_to_live_is_over(
     operator: OperatorProcess, cloud: ScriptedCloud, objects: Objects
 ) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from evs_operator.api.conditions import condition_of
+from evs_operator.api.names import REQUESTED_AT
 from evs_operator.cloud import errors
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.job import Job
@@ -118,6 +120,8 @@ class _ApiServer:
     def __init__(self) -> None:
         self.secrets: dict[str, str] = {}
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
+        self.written_at: list[float] = []
+        self.deleted: dict[str, float] = {}
         self.version = 1_000_000
 
     async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
@@ -125,7 +129,12 @@ class _ApiServer:
         if method == "GET":
             token = self.secrets[path]
             return {"data": {"token": base64.b64encode(token.encode()).decode()}}
+        now = asyncio.get_running_loop().time()
+        if method == "DELETE":
+            self.deleted[path.rpartition("/")[2]] = now
+            return {}
         self.version += 1
+        self.written_at.append(now)
         self.writes.append((path, more["body"]["status"]))
         return {"metadata": {"resourceVersion": str(self.version)}}
 
@@ -175,9 +184,15 @@ class World:
             clock=self.clock,
         )
         self.dispatcher = Dispatcher(
-            self.scheduler, self.poller.work, self.poller.route_of, self.poller.patience_of, self.clock
+            self.scheduler,
+            self.poller.work,
+            self.poller.route_of,
+            self.poller.patience_of,
+            self.clock,
+            look_at=self.poller.look_at,
         )
         self.task: asyncio.Task[None] | None = None
+        self.specs: dict[str, dict[str, Any]] = {}
 
     def connect(self, namespace: str, *, token: str, rate: int = 20, burst: int = 20) -> ObjectKey:
         """Create the connection `default` of a namespace, or change it; its Secret holds that token."""
@@ -203,13 +218,33 @@ class World:
         job_id = f"{namespace}-{name}".ljust(8, "0")
         self.cloud.jobs[job_id] = job
         metadata = {"uid": job_id, "namespace": namespace, "name": name, "resourceVersion": "1", "generation": 1}
-        spec = {"jobId": job_id, **more.pop("spec", {})}
+        spec = self.specs[job_id] = {"jobId": job_id, **more.pop("spec", {})}
         entry, _ = self.store.apply("ADDED", {"metadata": metadata, "spec": spec, **more})
         assert entry is not None
         self.recollection.note(entry)
         self.poller.consider(entry)
         self.dispatcher.wake()
         return entry
+
+    def change(self, entry: Entry, *, requested_at: str | None = None, **spec: Any) -> None:
+        """Change the spec of an EvsJob, or ask for a poll, as a watch event brings it."""
+        assert entry.spec is not None
+        self.api.version += 1
+        metadata: dict[str, Any] = {
+            "uid": entry.uid,
+            "namespace": entry.namespace,
+            "name": entry.name,
+            "resourceVersion": str(self.api.version),
+            "generation": entry.generation + bool(spec),
+        }
+        if requested_at is not None:
+            metadata["annotations"] = {REQUESTED_AT: requested_at}
+        wanted = self.specs[entry.uid] = {**self.specs[entry.uid], **spec}
+        written = self.status_of(entry.name, entry.namespace)
+        body = {"metadata": metadata, "spec": wanted, "status": written[-1] if written else {}}
+        self.store.apply("MODIFIED", body)
+        self.poller.changed(entry)
+        self.dispatcher.wake()
 
     async def run(self, seconds: float) -> None:
         """Let the engine work for that long."""
@@ -224,6 +259,15 @@ class World:
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
+
+    def told_at(self, name: str, reason: str, namespace: str = "ns") -> float | None:
+        """Return when a status first said so of an EvsJob (the reason of its condition Ready), in virtual time."""
+        place = f"/namespaces/{namespace}/evsjobs/{name}/status"
+        for at, (path, status) in zip(self.api.written_at, self.api.writes, strict=True):
+            ready = condition_of(status["conditions"], "Ready")
+            if path.endswith(place) and ready is not None and ready["reason"] == reason:
+                return at
+        return None
 
     def status_of(self, name: str, namespace: str = "ns") -> list[Mapping[str, Any]]:
         """Return what was written to an EvsJob, oldest first."""

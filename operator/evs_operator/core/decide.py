@@ -206,10 +206,14 @@ def _decide_unseen(
         _set_conditions(status, known, State.SUSPENDED, _SUSPENDED, outcome or _SUSPENDED, shown, now)
         return status
     if observed is None:
-        if outcome is None:
+        if outcome is not None:
+            state, ready = _in_progress(subject, status, outcome, now)
+            _set_conditions(status, known, state, ready, outcome, ("True", _ANSWERED), now)
+        elif _is_late(subject, status, now):
+            said = _late(f"no answer about the job came within {subject.spec.deadline_seconds} s")
+            _set_conditions(status, known, State.ACTION_REQUIRED, said, said, None, now)
+        else:
             return known  # nothing is known yet: the first answer or failure makes the first write
-        state, ready = _in_progress(subject, status, outcome, now)
-        _set_conditions(status, known, state, ready, outcome, ("True", _ANSWERED), now)
         return status
     in_grace = observed.reason == Reason.JOB_NOT_FOUND and now - _start(status, subject) < NOT_FOUND_GRACE
     row: tuple[State, Outcome | _Said] = (State.ACTION_REQUIRED, observed)
@@ -286,11 +290,19 @@ def _in_progress(
     """Take an unfinished job as in progress until its deadline; after that a person must look."""
     if subject.spec.suspend:
         return State.SUSPENDED, _SUSPENDED
-    seconds = subject.spec.deadline_seconds
-    if seconds is None or (now - _start(status, subject)).total_seconds() < seconds:
+    if not _is_late(subject, status, now):
         return State.IN_PROGRESS, said
-    message = f"not finished {seconds} s after it was first observed (spec.deadlineSeconds); polling goes on"
-    return State.ACTION_REQUIRED, _Said(Reason.DEADLINE_EXCEEDED, message)
+    message = f"not finished {subject.spec.deadline_seconds} s after it was first observed"
+    return State.ACTION_REQUIRED, _late(message)
+
+
+def _is_late(subject: Subject, status: EvsJobStatus, now: datetime) -> bool:
+    seconds = subject.spec.deadline_seconds
+    return seconds is not None and (now - _start(status, subject)).total_seconds() >= seconds
+
+
+def _late(message: str) -> _Said:
+    return _Said(Reason.DEADLINE_EXCEEDED, f"{message} (spec.deadlineSeconds); polling goes on")
 
 
 def _set_conditions(

@@ -26,6 +26,8 @@ _SHARE: Final = 4
 _IDLE = 60.0
 
 
+LookAt = Callable[[Entry], float | None]
+"""When an EvsJob that waits for a call is looked at without one."""
 Patience = Callable[[Entry, float], float]
 """Seconds that an EvsJob can wait while a call costs the price given (seconds of unnoticed end)."""
 
@@ -130,7 +132,8 @@ class Lane:
 class Dispatcher:
     """Moves due entries into lanes and from there to workers.
 
-    `route_of` names the lane of an entry, or None where it needs no call now.
+    `route_of` names the lane of an entry, or None where it needs no call now. An entry that waits surfaces again at
+    `look_at`, to be routed anew.
     """
 
     def __init__(
@@ -141,9 +144,11 @@ class Dispatcher:
         patience: Patience,
         now: Callable[[], float],
         *,
+        look_at: LookAt = lambda entry: None,
         workers: int = WORKERS,
     ) -> None:
         self._scheduler = scheduler
+        self._look_at = look_at
         self._work = work
         self._route_of = route_of
         self._patience = patience
@@ -182,9 +187,7 @@ class Dispatcher:
         self.last_turn = now
         if self.stopping:
             return _IDLE
-        for entry in self._scheduler.pop_due(now):
-            if not entry.busy:
-                self._enqueue(entry, now)
+        came = [entry for entry in self._scheduler.pop_due(now) if not entry.busy and self._enqueue(entry, now)]
         while self._free and self._shared_busy < self._workers:
             entry, ticket = self._free.popleft()
             if entry.ticket == ticket:
@@ -194,6 +197,9 @@ class Dispatcher:
             wait = min(wait, self._drain(lane, now))
             if not lane.waits and not lane.in_flight:
                 del self._lanes[key]
+        for entry in came:
+            if entry.ticket and (at := self._look_at(entry)) is not None:
+                self._scheduler.remind(entry, at)
         due = self._scheduler.next_due()
         return wait if due is None else min(wait, max(0.0, due - self._now()))
 
@@ -217,13 +223,15 @@ class Dispatcher:
         """Number of EvsJobs that workers have in hand."""
         return self._busy
 
-    def _enqueue(self, entry: Entry, now: float) -> None:
+    def _enqueue(self, entry: Entry, now: float) -> bool:
+        """Put an entry where it waits; return whether that is for a call."""
         route = self._route_of(entry)
         ticket = next(self._tickets)
         if route is None:
             entry.ticket = ticket
+            entry.due = now
             self._free.append((entry, ticket))
-            return
+            return False
         key, budget = route
         lane = self._lanes.get(key)
         if lane is None:
@@ -231,6 +239,7 @@ class Dispatcher:
         elif not lane.waits:
             lane.served_at = now
         lane.push(entry, ticket)
+        return True
 
     def _drain(self, lane: Lane, now: float) -> float:
         while lane.waits and self._has_room(lane):

@@ -6,11 +6,13 @@ kept and written later without asking the cloud again: the record of a finished 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Final
+from asyncio import Timeout
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
 
-from evs_operator.api.conditions import condition_of, parse_timestamp
+from evs_operator.api.conditions import parse_timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
@@ -35,11 +37,22 @@ from .writer import StatusWriter
 
 _log = logging.getLogger(__name__)
 
+_Observed = tuple[Session | None, str | None, Observation | None]
+"""Session and project that were asked with, and what came of it."""
+
 _UNKNOWN_PATIENCE: Final = 10.0
 """Of an EvsJob that was asked for and never answered about."""
 _SETTLING: Final = 3.0
 """Seconds in which what is applied together with a new EvsJob, such as its Secret, may still arrive."""
 _SETTLING_STEP: Final = 0.5
+_AFTER: Final = 0.05
+"""Seconds after a deadline at which it is over by every rounding."""
+_GIVE_UP_AFTER: Final = 1.0
+"""Seconds that a call has in any case, before it is given up because nobody asks for its answer any more."""
+_LOOK_AFTER: Final = 1.0
+"""Seconds that an EvsJob waits for its call before it is looked at without one."""
+_LONGEST_CALL: Final = 40.0
+"""More seconds than a call may last, with signing in."""
 
 
 class Poller:
@@ -66,6 +79,8 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
         self._woken: set[str] = set()
+        self._calls: dict[str, tuple[Timeout, float, object]] = {}
+        """The calls under way by uid: what gives one up, since when, for which target."""
 
     def route_of(self, entry: Entry) -> Route | None:
         """Return lane and budget of the call that an entry needs; None where it needs none."""
@@ -87,6 +102,22 @@ class Poller:
         if entry.history is None:
             return _UNKNOWN_PATIENCE
         return patience(entry.history, self._durations, price=price)
+
+    def look_at(self, entry: Entry) -> float | None:
+        """Return when an EvsJob that waits for a call is looked at without one; None where that would tell nothing.
+
+        Its deadline, the end of its time to live and a changed spec wait for no budget and no endpoint.
+        """
+        if entry.spec is None:
+            return None
+        gone, soon = intervals.delete_at(entry, self._clock), entry.poll_at + _LOOK_AFTER
+        observed = entry.observed_generation
+        if entry.told_version != entry.version and observed is not None and 0 <= observed != entry.generation:
+            return soon if gone is None else min(gone, soon)
+        if gone is not None:
+            return gone
+        deadline = self._deadline_of(entry)
+        return None if deadline is None else max(deadline + _AFTER, soon)
 
     async def work(self, entry: Entry, call: CallBudget | None) -> None:
         """Process an entry that is due; what goes wrong at the API server is tried again later.
@@ -116,6 +147,15 @@ class Poller:
         if entry.version != version and not entry.deleted:
             self._scheduler.schedule(entry, self._clock())
 
+    def changed(self, entry: Entry) -> None:
+        """Look at an entry whose spec or request changed; what is under way for it ends where nobody wants it now."""
+        if not entry.busy:
+            self.consider(entry)
+        elif (under_way := self._calls.get(entry.uid)) is not None:
+            timeout, started, target = under_way
+            if entry.spec is None or entry.spec.suspend or entry.spec.target() != target:
+                timeout.reschedule(max(started + _GIVE_UP_AFTER, asyncio.get_running_loop().time()))
+
     def consider(self, entry: Entry) -> None:
         """Schedule an entry that is new or changed; nothing is polled that has ended and is not asked for."""
         now = self._clock()
@@ -137,25 +177,26 @@ class Poller:
     def _needs_call(self, entry: Entry) -> bool:
         if entry.spec is None or entry.pending is not None or entry.spec.suspend:
             return False
-        if entry.finished:
-            return entry.request_open
-        return entry.poll_at <= self._clock()
+        if not (entry.request_open if entry.finished else entry.poll_at <= self._clock()):
+            return False
+        look = self.look_at(entry)
+        return look is None or look > self._clock()
 
     async def _process(self, entry: Entry, call: CallBudget | None) -> None:
         if entry.deleted:
             return
         due = intervals.delete_at(entry, self._clock)
-        if due is not None and due <= self._clock() and not entry.request_open:
+        if due is not None and due <= self._clock():
             await self._writer.delete(entry)
             return
         if entry.spec is None:
             await self._writer.refuse(entry)
             return
         observation = entry.pending
-        target, project_id, session = entry.spec.target(), None, None
+        version, target, project_id, session = entry.version, entry.spec.target(), None, None
         if self._needs_call(entry):
             with self._tracing.span("poll", {"job": entry.spec.job_id}) as span:
-                session, project_id, observation = await self._observe(entry, call)
+                session, project_id, observation = await self._within_deadline(entry, self._observe(entry, call))
                 if observation is not None:
                     span.tell({"connection": entry.connection, "reason": _reason(observation)})
             if observation is None:
@@ -168,9 +209,33 @@ class Poller:
         if entry.deleted or entry.spec is None or entry.spec.target() != target:
             return  # the answer speaks of a job that nobody asks for any more
         entry.pending = observation
-        await self._writer.write(entry, observation, project_id, self._estimate_for(entry, observation))
+        await self._write(entry, observation, project_id, version)
         entry.pending = None
         self._schedule_next(entry, observation, session)
+
+    async def _write(self, entry: Entry, observation: Observation | None, project_id: str | None, version: int) -> None:
+        deadline, now = self._deadline_of(entry), self._clock()
+        await self._writer.write(entry, observation, project_id, self._estimate_for(entry, observation))
+        entry.told_version = version
+        if deadline is not None and deadline <= now:
+            entry.late_version = version
+
+    async def _within_deadline(self, entry: Entry, observing: Coroutine[Any, Any, _Observed]) -> _Observed:
+        """Wait for the cloud; where a deadline is over while it has not answered yet, say so meanwhile."""
+        deadline, now = self._deadline_of(entry), self._clock()
+        if deadline is None or not now <= deadline < now + _LONGEST_CALL:
+            return await observing
+        under_way = asyncio.ensure_future(observing)
+        try:
+            await asyncio.wait([under_way], timeout=deadline + _AFTER - now)
+            if not under_way.done() and entry.spec is not None:
+                try:
+                    await self._write(entry, None, None, entry.version)
+                except KubeError as error:  # the answer is written in any case
+                    _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message, extra=_named(entry))
+            return await under_way
+        finally:
+            under_way.cancel()
 
     def _tell(self, entry: Entry, observation: Observation) -> None:
         """Count a look at a job by what came of it; a line of it is for debugging."""
@@ -181,12 +246,11 @@ class Poller:
             fields = {"job": entry.spec.job_id, "reason": reason} | _named(entry)
             _log.debug("EvsJob %s/%s: polled: %s", entry.namespace, entry.name, said, extra=fields)
 
-    async def _observe(
-        self, entry: Entry, call: CallBudget | None
-    ) -> tuple[Session | None, str | None, Observation | None]:
+    async def _observe(self, entry: Entry, call: CallBudget | None) -> _Observed:
         """Ask the cloud; a connection that cannot be used is an observation too.
 
-        Without an observation no call could go: it has to be taken from another budget, or was taken before a 429.
+        Without an observation no call could go: it has to be taken from another budget, or was taken before a 429; or
+        the call was given up, because the spec changed.
         """
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
@@ -212,16 +276,23 @@ class Poller:
             # refused, but the Secret holds another credential by now: that one is tried at once
         return session, project_id, observation
 
-    async def _poll(self, entry: Entry, session: Session, project_id: str, client: Caller) -> Observation:
+    async def _poll(self, entry: Entry, session: Session, project_id: str, client: Caller) -> Observation | None:
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         started, budget = self._clock(), session.budget
         entry.last_poll = started
         self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
         try:
-            job = await client.get_job(project_id, entry.spec.job_id)
+            async with asyncio.timeout(None) as timeout:
+                self._calls[entry.uid] = timeout, asyncio.get_running_loop().time(), entry.spec.target()
+                job = await client.get_job(project_id, entry.spec.job_id)
+        except TimeoutError:
+            budget.unanswered(started)
+            return None
         except errors.CloudError as error:
             return await self._failed(session, budget, error, started)
+        finally:
+            del self._calls[entry.uid]
         entry.failures = 0
         budget.answered(self._clock(), started)
         previous = entry.history
@@ -284,27 +355,28 @@ class Poller:
         if entry.finished and not entry.request_open:
             self.consider(entry)
             return
+        gone = intervals.delete_at(entry, self._clock)
         if entry.spec.suspend:
-            self._scheduler.cancel(entry)
+            if gone is None:
+                self._scheduler.cancel(entry)
+            else:
+                self._scheduler.schedule(entry, max(gone, now))
             return
         if observation is not None:
             entry.poll_at = now + self._wait(entry, observation, session, now)
             if entry.held_until is not None:
                 entry.poll_at = min(entry.poll_at, entry.held_until)
+        due = entry.poll_at if gone is None else min(entry.poll_at, gone)
         deadline = self._deadline_of(entry)
-        due = entry.poll_at
-        ready = condition_of(entry.status.get("conditions", []), "Ready")
-        passed = ready is not None and ready["reason"] == Reason.DEADLINE_EXCEEDED
-        if deadline is not None and not passed and now < deadline + 1.0:
-            due = min(due, deadline + 0.05)
+        if deadline is not None:
+            due = min(due, deadline + _AFTER)
         self._scheduler.schedule(entry, max(due, now))
 
     def _wait(self, entry: Entry, observation: Observation, session: Session | None, now: float) -> float:
         if isinstance(observation, JobSeen):
             if entry.history is None or entry.spec is None:
                 return intervals.after_failure(entry, passing=True)
-            deadline = self._deadline_of(entry)
-            if deadline is not None and deadline <= now:
+            if entry.late_version == entry.version:
                 return float(entry.spec.polling.max_interval)
             return next_poll(entry.history, self._durations, now)
         if observation.reason is Reason.RATE_LIMITED and session is not None and now < session.budget.paused_until:
@@ -319,6 +391,11 @@ class Poller:
         return intervals.after_failure(entry, passing=observation.reason.passing)
 
     def _deadline_of(self, entry: Entry) -> float | None:
+        """Return when the deadline of an EvsJob is over, None without one and once that is told."""
+        if entry.spec is None or entry.spec.deadline_seconds is None or entry.finished:
+            return None
+        if entry.late_version == entry.version:
+            return None
         moment = deadline_of(self.subject_of(entry), entry.status)
         return None if moment is None else self._clock.at(moment)
 

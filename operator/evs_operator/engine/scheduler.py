@@ -29,10 +29,14 @@ class Scheduler:
 
     def schedule(self, entry: Entry, due: float) -> None:
         """Make `due` the only time at which the entry surfaces."""
-        self.cancel(entry)
         entry.due = due
+        self.remind(entry, due)
+
+    def remind(self, entry: Entry, at: float) -> None:
+        """Make `at` the only time at which an entry surfaces that waits for a call and stays due for it."""
+        self.cancel(entry)
         entry.due_seq = next(self._sequence)
-        heapq.heappush(self._heap, (due, entry.due_seq, entry))
+        heapq.heappush(self._heap, (at, entry.due_seq, entry))
         if self._left > max(len(self._heap) // 2, _FEW):
             self._heap = [item for item in self._heap if _is_valid(item)]
             heapq.heapify(self._heap)

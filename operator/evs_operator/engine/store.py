@@ -40,7 +40,8 @@ class Change(Enum):
 class Entry:
     """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request.
 
-    `held_until` is when a request that no call could answer yet may have its call.
+    `held_until` is when a request that no call could answer yet may have its call. `told_version` is the version that
+    a look has told of, `late_version` the one of which it has told that the deadline is over.
 
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
@@ -76,6 +77,8 @@ class Entry:
     write_failures: int = 0
     pending: Observation | None = None
     held_until: float | None = None
+    told_version: int = 0
+    late_version: int = 0
 
     @property
     def request_open(self) -> bool:

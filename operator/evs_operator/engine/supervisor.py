@@ -114,7 +114,12 @@ class Operator:
             tracing=self._tracing,
         )
         self._dispatcher = Dispatcher(
-            self._scheduler, self._poller.work, self._poller.route_of, self._poller.patience_of, self._clock
+            self._scheduler,
+            self._poller.work,
+            self._poller.route_of,
+            self._poller.patience_of,
+            self._clock,
+            look_at=self._poller.look_at,
         )
         self._connections = Connections(
             api=self._api,
@@ -273,9 +278,8 @@ class Operator:
         if not self._synced.is_set():
             self._recollection.note(entry)
         if change is Change.SPEC:
-            if not entry.busy:
-                self._poller.consider(entry)
-                self._dispatcher.wake()
+            self._poller.changed(entry)
+            self._dispatcher.wake()
         elif entry.finished and not entry.busy:
             self._poller.consider(entry)
 
