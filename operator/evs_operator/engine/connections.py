@@ -20,6 +20,7 @@ from evs_operator.kube.objects import ObjectKey
 from .clock import Clock
 from .connection_writer import ConnectionWriter
 from .poller import Poller
+from .redaction import Redaction
 from .rounds import TICK, due_reads
 from .session import Session
 from .sessions import Sessions, short_name
@@ -42,6 +43,7 @@ class Connections:
         poller: Poller,
         clock: Clock,
         writer: ConnectionWriter,
+        redaction: Redaction,
         namespaces: Collection[str],
         wake: Callable[[], None],
     ) -> None:
@@ -50,6 +52,7 @@ class Connections:
         self._poller = poller
         self._clock = clock
         self._writer = writer
+        self._redaction = redaction
         self._namespaces = tuple(namespaces)
         self._wake = wake
         self._verification = Verification(sessions, clock)
@@ -93,6 +96,7 @@ class Connections:
         if now >= self._next_resync:
             self._next_resync = now + _RESYNC * random.uniform(0.9, 1.1)
             await self._resync()
+            self._redaction.forget_unused({session.key.namespace for session in self._sessions}, now)
         await self._writer.write()
         await self._sessions.close_retired(now)
 

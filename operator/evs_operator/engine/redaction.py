@@ -10,8 +10,9 @@ redacted is remembered until another secret is held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from evs_operator.observe.literals import Literals
@@ -19,6 +20,8 @@ from evs_operator.observe.redact import Redactor
 
 _MOST: Final = 20_000
 """Values remembered for each use; beyond, those that were held longest ago go first."""
+_KEPT: Final = 3600.0
+"""Seconds for which the values of a namespace may still come back after its last connection is gone."""
 _REMEMBERED: Final = 8192
 _SHORT: Final = 256
 """Texts remembered, and characters of the longest one: 2 MB at the most, 0.6 MB as they come."""
@@ -31,6 +34,7 @@ class Redaction:
         self._all = Literals()
         self._shared = Literals()
         self._of: dict[str, Literals] = {}
+        self._unused_since: dict[str, float] = {}
         self._redactor = Redactor((), self._all)
         self._remember = lru_cache(_REMEMBERED)(self._redacted)
 
@@ -56,6 +60,7 @@ class Redaction:
     def hold(self, literals: Iterable[str], namespace: str = "") -> None:
         """Redact these values of a namespace from now on, "" for all; those held before may still come back."""
         values = list(literals)
+        self._unused_since.pop(namespace, None)
         own = self._of.setdefault(namespace, Literals()) if namespace else self._shared
         before = len(self._all), len(own)
         for known in (self._all, own):
@@ -63,4 +68,22 @@ class Redaction:
             if len(known) > _MOST:
                 known.keep_newest(_MOST * 3 // 4)
         if (len(self._all), len(own)) != before:
+            self._remember.cache_clear()
+
+    def forget_unused(self, used: Collection[str], now: float) -> None:
+        """Forget the values of namespaces that have not been among those in use for an hour; `now` is in seconds.
+
+        Logs may go on being redacted with as many of them, at the most, as there are values in use: to forget each at
+        once would cost more.
+        """
+        for namespace in used:
+            self._unused_since.pop(namespace, None)
+        since = {name: self._unused_since.setdefault(name, now) for name in self._of if name not in used}
+        gone = [name for name, began in since.items() if now - began >= _KEPT]
+        for name in gone:
+            del self._of[name], self._unused_since[name]
+        if gone:
+            held = frozenset(chain(self._shared, *self._of.values()))
+            if len(self._all) >= 2 * len(held):
+                self._all.keep(held)
             self._remember.cache_clear()

@@ -127,6 +127,7 @@ class Operator:
             poller=self._poller,
             clock=self._clock,
             writer=ConnectionWriter(self._api, self._sessions, self._clock, redaction, self._events),
+            redaction=redaction,
             namespaces=settings.namespaces,
             wake=self._dispatcher.wake,
         )

@@ -46,6 +46,7 @@ class Care:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = World()
+        self.redaction = Redaction()
         self.poller = FakePoller(self.world)
         self.written: list[tuple[str, dict[str, Any]]] = []
         self.refuse: KubeError | None = None
@@ -63,13 +64,14 @@ class Care:
         monkeypatch.setattr(connection_writer.objects, "apply_status", apply)
         api = cast(KubeApi, self.world.api)
         events = cast(EventRecorder, type("Events", (), {"tell": lambda *_: None})())
-        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, Redaction(), events)
+        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, self.redaction, events)
         self.connections = Connections(
             api=api,
             sessions=self.world.sessions,
             poller=cast(Poller, self.poller),
             clock=self.world.clock,
             writer=self.writer,
+            redaction=self.redaction,
             namespaces=(),
             wake=lambda: None,
         )
@@ -322,3 +324,21 @@ async def test_a_write_that_was_refused_is_made_again(care: Care) -> None:
     care.refuse = None
     await care.rounds(1)
     assert care.written
+
+
+async def test_secrets_of_a_namespace_are_redacted_for_an_hour_after_its_last_connection_is_gone(care: Care) -> None:
+    care.event()
+    care.event(name="second")
+    care.redaction.hold(["the-token-of-team-a"], "team-a")
+    await care.rounds(400)
+    care.event("DELETED")
+    for _ in range(2):
+        care.world.now += 3600.0
+        await care.rounds(1)
+    assert care.redaction.within("team-a")("the-token-of-team-a") == "***", "the second connection is still there"
+    care.event("DELETED", "second")
+    await care.rounds(400)
+    assert care.redaction.within("team-a")("the-token-of-team-a") == "***", "it may still come back"
+    care.world.now += 3600.0
+    await care.rounds(1)
+    assert care.redaction.within("team-a")("the-token-of-team-a") == "the-token-of-team-a"

@@ -61,3 +61,55 @@ def test_a_word_that_was_shown_before_is_taken_out_from_the_moment_it_is_a_secre
     assert redact("open-sesame") == "***"
     redaction.hold(["another-one"])
     assert redact("open-sesame") == "***"
+
+
+HOUR = 3600.0
+
+
+def test_the_values_of_a_namespace_are_forgotten_an_hour_after_its_last_connection_is_gone() -> None:
+    """Or the next team whose namespace has that name would have its own words masked, and the process would grow."""
+    redaction = Redaction()
+    redaction.hold(["alpha-0123456"], "team")
+    redaction.hold(["omega-9876543"], "other")
+    redaction.hold(["the-platform-token"])
+    text, now = "alpha-0123456 omega-9876543 the-platform-token", 1000.0
+    redaction.forget_unused({"team", "other"}, now)
+    redaction.forget_unused({"other"}, now + 1 * HOUR)
+    redaction.forget_unused({"other"}, now + 2 * HOUR - 1.0)
+    assert redaction.within("team")(text) == "*** omega-9876543 ***", "it may still come back"
+    redaction.forget_unused({"other"}, now + 2 * HOUR)
+    assert redaction.within("team")(text) == "alpha-0123456 omega-9876543 ***"
+    assert redaction.within("other")(text) == "alpha-0123456 *** ***"
+    assert redaction(text).endswith("*** ***")
+
+
+def test_a_namespace_that_comes_back_has_its_hour_anew() -> None:
+    redaction = Redaction()
+    redaction.hold(["alpha-0123456"], "team")
+    redaction.forget_unused((), 0.0)
+    redaction.forget_unused({"team"}, 0.9 * HOUR)
+    redaction.forget_unused((), 1.0 * HOUR)
+    redaction.forget_unused((), 1.9 * HOUR)
+    assert redaction.within("team")("alpha-0123456") == "***"
+    redaction.hold(["a-late-token"], "team")
+    redaction.forget_unused((), 2.0 * HOUR)
+    assert redaction.within("team")("alpha-0123456") == "***"
+    redaction.forget_unused((), 3.0 * HOUR)
+    assert redaction.within("team")("alpha-0123456") == "alpha-0123456"
+
+
+def test_namespaces_that_come_and_go_leave_nothing_behind() -> None:
+    redaction = Redaction()
+    redaction.hold(["the-platform-token"])
+    for number in range(300):
+        name = f"build-{number}"
+        redaction.hold([f"{number:04}-{'x' * 20}"], name)
+        redaction.forget_unused({name}, number * 300.0)
+    assert len(redaction._of) <= 14  # twelve rounds of five minutes are an hour
+    assert len(redaction._all) <= 2 * 15
+    assert len(redaction._unused_since) <= 13
+    redaction.forget_unused((), 1e6)
+    redaction.forget_unused((), 2e6)
+    assert not redaction._of
+    assert list(redaction._all) == ["the-platform-token"]
+    assert redaction("the-platform-token 0299-xxxxxxxxxxxxxxxxxxxx") == "*** 0299-xxxxxxxxxxxxxxxxxxxx"
