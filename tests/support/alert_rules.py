@@ -15,6 +15,8 @@ import yaml
 
 RULES: Final = Path(__file__).parents[2] / "charts" / "evs-operator" / "files" / "rules.yaml"
 
+_WRITES: Final = ("status_writes_total", "connection_status_writes_total")
+_FAILED: Final = '{result=~"forbidden|unreachable|error"}'
 _SHORT: Final[dict[str, tuple[str, dict[str, str]]]] = {
     # recording rules
     "namespace_job:evs_operator_status_late:ratio_rate30m": (
@@ -33,7 +35,10 @@ _SHORT: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "EvsOperatorPollsOverdue": ("2s", {"> 120": "> 6"}),
     "EvsOperatorWatchStalled": ("1s", {"> 900": "> 10"}),
     "EvsOperatorStatusLate": ("2s", {}),
-    "EvsOperatorStatusWritesFailing": ("4s", {"[5m]": "[30s]"}),
+    "EvsOperatorStatusWritesFailing": (
+        "4s",
+        {f"operator_{name}{_FAILED}[5m]": f"operator_{name}{_FAILED}[30s]" for name in _WRITES},
+    ),
     "EvsOperatorConnectionBlocked": ("2s", {}),
     "EvsOperatorThrottled": ("2s", {"[30m]": "[8s]"}),
     "EvsOperatorJobsUnobserved": ("4s", {}),

@@ -18,6 +18,7 @@ from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.observe.metrics import Metrics, write_result
 
 from .clock import Clock
 from .redaction import Redaction
@@ -28,6 +29,7 @@ _PATIENCE: Final = 30.0
 """Seconds that a connection whose credential was accepted may be out of reach before its status says so."""
 _SETTLING: Final = 3.0
 """Seconds in which a Secret that is applied together with its connection may still arrive."""
+_LONGEST_WAIT: Final = 60.0
 _OWN: Final = ("Ready", "Reconciling", "Stalled")
 
 _log = logging.getLogger(__name__)
@@ -37,31 +39,46 @@ class ConnectionWriter:
     """Knows whose status may have to be written."""
 
     def __init__(
-        self, api: KubeApi, sessions: Sessions, clock: Clock, redaction: Redaction, events: EventRecorder
+        self,
+        api: KubeApi,
+        sessions: Sessions,
+        clock: Clock,
+        redaction: Redaction,
+        events: EventRecorder,
+        metrics: Metrics,
     ) -> None:
         self._api = api
         self._sessions = sessions
         self._clock = clock
         self._redaction = redaction
         self._events = events
+        self._metrics = metrics
         self._dirty: dict[ObjectKey, None] = {}
+        self._refused: dict[ObjectKey, tuple[int, float]] = {}
+        """How often a write was refused in a row, and when the next one may go."""
 
     def mark(self, session: Session) -> None:
         """Look at a session in the next round."""
         self._dirty[session.key] = None
 
     async def write(self) -> None:
-        """Write what changed; what goes wrong at the API server is tried again in the next round."""
+        """Write what changed; what goes wrong at the API server is tried again with growing waits."""
         for key in list(self._dirty):
-            self._dirty.pop(key, None)  # what is learned while this is written marks it again
             session = self._sessions.get(key)
+            tries, not_before = self._refused.get(key, (0, 0.0))
+            if session is not None and self._clock() < not_before:
+                continue
+            self._dirty.pop(key, None)  # what is learned while this is written marks it again
+            self._refused.pop(key, None)
             if session is None:
                 continue
             try:
                 done = await self._write(session)
             except KubeError as error:
+                self._metrics.connection_status_writes.labels(result=write_result(error.status)).inc()
                 done = error.status == 404
                 if error.status not in (404, 409):  # after 409 the watch brings the newer object
+                    self._refused[key] = tries + 1, self._clock() + min(2.0**tries, _LONGEST_WAIT)
                     name = short_name(key)
                     _log.warning("%s %s: %s", key.kind, name, error.message, extra={"connection": name})
             if not done:
@@ -85,6 +102,7 @@ class ConnectionWriter:
         )
         if not _same(status, session.status):
             version = await objects.apply_status(self._api, session.key, status, session.resource_version)
+            self._metrics.connection_status_writes.labels(result="written").inc()
             session.status, session.resource_version = status, version
             _tell(session, previous, status)
             transition = transition_of_connection(previous, status["conditions"])

@@ -126,7 +126,7 @@ class Operator:
             sessions=self._sessions,
             poller=self._poller,
             clock=self._clock,
-            writer=ConnectionWriter(self._api, self._sessions, self._clock, redaction, self._events),
+            writer=ConnectionWriter(self._api, self._sessions, self._clock, redaction, self._events, self._metrics),
             redaction=redaction,
             namespaces=settings.namespaces,
             wake=self._dispatcher.wake,

@@ -21,7 +21,7 @@ from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
-from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.tracing import NO_TRACING, Tracing
 
 from .clock import Clock
@@ -120,7 +120,7 @@ class StatusWriter:
                 with self._tracing.span("write"):
                     version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
             except KubeError as error:
-                self._metrics.status_writes.labels(result=_result(error)).inc()
+                self._metrics.status_writes.labels(result=write_result(error.status)).inc()
                 if error.status == 404:
                     self._store.remove(entry.uid)
                     return
@@ -184,7 +184,3 @@ class StatusWriter:
 
 def _key(entry: Entry) -> ObjectKey:
     return ObjectKey(EVS_JOB, entry.namespace, entry.name)
-
-
-def _result(error: KubeError) -> str:
-    return {0: "unreachable", 403: "forbidden", 404: "gone", 409: "conflict"}.get(error.status, "error")

@@ -135,6 +135,12 @@ class Metrics:
         self.status_writes = Counter(
             p + "status_writes_total", "Writes of the status of EvsJobs by result", ["result"], registry=r
         )
+        self.connection_status_writes = Counter(
+            p + "connection_status_writes_total",
+            "Writes of the status of connections by result",
+            ["result"],
+            registry=r,
+        )
         self.jobs_ended = Counter(
             p + "jobs_ended_total",
             "Jobs seen to end by outcome, and by category of the failure",
@@ -173,11 +179,17 @@ class Metrics:
             self.polls.labels(reason=reason)
         for result in WRITE_RESULTS:
             self.status_writes.labels(result=result)
+            self.connection_status_writes.labels(result=result)
         for result in EVENT_RESULTS:
             self.events.labels(result=result)
         self.jobs_ended.labels(outcome="succeeded", category="")
         for category in CATEGORIES:
             self.jobs_ended.labels(outcome="failed", category=category)
+
+
+def write_result(status: int) -> str:
+    """Return the name of a refused write in WRITE_RESULTS, by its HTTP status; 0 is no answer."""
+    return {0: "unreachable", 403: "forbidden", 404: "gone", 409: "conflict"}.get(status, "error")
 
 
 class _Now(Collector):

@@ -18,6 +18,7 @@ from evs_operator.engine.store import Entry
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.observe.metrics import Metrics
 from support.connections import World, conditions
 
 LIST = "/apis/evs-operator.dev/v1alpha1/{}evsconnections"
@@ -47,6 +48,7 @@ class Care:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = World()
         self.redaction = Redaction()
+        self.metrics = Metrics()
         self.poller = FakePoller(self.world)
         self.written: list[tuple[str, dict[str, Any]]] = []
         self.refuse: KubeError | None = None
@@ -64,7 +66,7 @@ class Care:
         monkeypatch.setattr(connection_writer.objects, "apply_status", apply)
         api = cast(KubeApi, self.world.api)
         events = cast(EventRecorder, type("Events", (), {"tell": lambda *_: None})())
-        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, self.redaction, events)
+        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, self.redaction, events, self.metrics)
         self.connections = Connections(
             api=api,
             sessions=self.world.sessions,
@@ -326,6 +328,25 @@ async def test_a_write_that_was_refused_is_made_again(care: Care) -> None:
     assert care.written
 
 
+async def test_writes_of_a_connections_status_are_counted_by_their_result(care: Care) -> None:
+    def count(result: str) -> float | None:
+        labels = {"result": result}
+        return care.metrics.registry.get_sample_value("evs_operator_connection_status_writes_total", labels)
+
+    assert count("written") == count("forbidden") == 0
+    care.event()
+    await care.world.poll()
+    await care.rounds(1)
+    assert count("written") == len(care.written) == 1
+    care.event("DELETED")
+    for status, result in ((403, "forbidden"), (404, "gone"), (409, "conflict"), (0, "unreachable"), (500, "error")):
+        care.refuse = KubeError(status, "refused")
+        care.event(uid=f"anew-{status}")
+        await care.rounds(1)
+        assert count(result), result
+    assert count("written") == 1
+
+
 async def test_secrets_of_a_namespace_are_redacted_for_an_hour_after_its_last_connection_is_gone(care: Care) -> None:
     care.event()
     care.event(name="second")
@@ -342,3 +363,16 @@ async def test_secrets_of_a_namespace_are_redacted_for_an_hour_after_its_last_co
     care.world.now += 3600.0
     await care.rounds(1)
     assert care.redaction.within("team-a")("the-token-of-team-a") == "the-token-of-team-a"
+
+
+async def test_a_status_that_is_refused_for_long_is_written_again_with_growing_waits(
+    care: Care, caplog: pytest.LogCaptureFixture
+) -> None:
+    care.refuse = KubeError(403, "forbidden")
+    care.event()
+    await care.rounds(600)
+    refusals = [record for record in caplog.records if "forbidden" in record.getMessage()]
+    assert 10 <= len(refusals) <= 20
+    care.refuse = None
+    await care.rounds(61)
+    assert len(care.written) == 1

@@ -34,6 +34,7 @@ def filled() -> Metrics:
     metrics.called("get_job", "200", 0.04)
     metrics.throttled.inc()
     metrics.status_writes.labels(result="written").inc()
+    metrics.connection_status_writes.labels(result="written").inc()
     metrics.events.labels(result="written").inc()
     metrics.end_to_status.observe(2.2)
     metrics.schedule_lag.observe(0.01)
@@ -70,6 +71,7 @@ def test_names_and_labels_are_exactly_those_of_the_contract() -> None:
         "evs_operator_budget_paused": {"connection"},
         "evs_operator_budget_calls_total": {"connection"},
         "evs_operator_status_writes_total": {"result"},
+        "evs_operator_connection_status_writes_total": {"result"},
         "evs_operator_events_total": {"result"},
         **histogram("evs_operator_end_to_status_seconds"),
         **histogram("evs_operator_schedule_lag_seconds"),
