@@ -6,6 +6,7 @@ The tables are those of evs-api 5.2, 5.3 and 13, with the decisions of the proje
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ def _own_job(body: Mapping[str, object], job_id: str, status: int, where: str) -
 
 def _json_object(content: bytes) -> dict[str, object] | None:
     try:
-        parsed = json.loads(content.decode("utf-8-sig", "replace"))
+        parsed = json.loads(content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None

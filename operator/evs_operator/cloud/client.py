@@ -10,7 +10,6 @@ import asyncio
 import functools
 import re
 import ssl
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
@@ -69,6 +68,7 @@ class EvsClient:
         self._transport = CloudTransport(tls=tls, max_body=max_body, allow=allow, inner=transport, on_call=on_call)
         self._extensions = {"timeout": httpx.Timeout(read_timeout, connect=connect_timeout, pool=None).as_dict()}
         self._url = functools.lru_cache(_URLS)(httpx.URL)
+        self._headers = httpx.Headers({"Host": self._where, **_HEADERS})
 
     async def get_job(self, project_id: str, job_id: str) -> Job:
         """Query one job (`GET /v1/{project_id}/jobs/{job_id}`); raises CloudError and nothing else."""
@@ -76,7 +76,7 @@ class EvsClient:
             if not _ID.fullmatch(value):  # nothing but an id becomes a part of the path
                 raise errors.Rejected(f"{self._where} was not asked: {value[:64]!r} cannot be the id of a {name}")
         url = f"{self._origin}/v1/{project_id}/jobs/{job_id}"
-        response = await self._get(url, headers={"X-Project-Id": project_id})
+        response = await self._get(url, project_id=project_id)
         return read_answer(
             response.status_code,
             response.headers,
@@ -86,13 +86,16 @@ class EvsClient:
             now=datetime.now(UTC),
         )
 
-    async def _get(
-        self, url: str, *, headers: Mapping[str, str] | None = None, auth: httpx.Auth | None = None
-    ) -> httpx.Response:
+    async def _get(self, url: str, *, project_id: str = "", auth: httpx.Auth | None = None) -> httpx.Response:
         """Send a GET with the client's authentication, or another; raises CloudError where no answer comes."""
         try:
-            parsed = self._url(url)
-            request = httpx.Request("GET", parsed, headers={**_HEADERS, **(headers or {})}, extensions=self._extensions)
+            # with a body and all headers that it needs httpx has nothing to add, which takes it 10 µs
+            request = httpx.Request(
+                "GET", self._url(url), headers=self._headers, stream=httpx.ByteStream(b""), extensions=self._extensions
+            )
+            request.read()
+            if project_id:
+                request.headers["X-Project-Id"] = project_id
             async with asyncio.timeout(self._total_timeout):
                 return await self._exchange(request, auth or self._auth)
         except TimeoutError as error:

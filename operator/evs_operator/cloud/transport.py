@@ -11,8 +11,7 @@ from __future__ import annotations
 import functools
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Final
 
 import aiohttp
@@ -66,57 +65,60 @@ class CloudTransport(httpx.AsyncBaseTransport):
         inner: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
     ) -> None:
-        self._inner = inner or _Wire(tls or public_trust(), max_body, allow)
+        self._inner = inner or _Wire(tls, max_body, allow)
         self._max_body = max_body
         self._allow = allow
-        self._allowed: set[str] = set()
+        self._allowed: set[tuple[str, str]] = set()
         self._on_call = on_call
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and return the answer with its body read."""
+        """Send one request and return the answer with its body read; `on_call` is told once, however it ends."""
         where = request.url.netloc.decode()
-        with self._counted(request) as answered, _named(where):
-            self._check(f"{request.url.scheme}://{where}")
-            response = await self._inner.handle_async_request(request)
-            response.request = request
-            answered(response.status_code)
-            _refuse_compressed(response.headers, where)
-            if not response.is_closed and isinstance(response.stream, httpx.AsyncByteStream):
-                response.stream = _Limited(response.stream, self._max_body, where)
-                await response.aread()
-        return response
-
-    def _check(self, wanted: str) -> None:
-        """Ask the allow-list, which does not change, once for each of the two or three origins of a client."""
-        if self._allow is not None and wanted not in self._allowed:
-            self._allow.check(wanted)
-            self._allowed.add(wanted)
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._inner.aclose()
-
-    @contextmanager
-    def _counted(self, request: httpx.Request) -> Iterator[Callable[[int], None]]:
-        """Tell of a request once, however it ends; the block says which status it was answered with."""
         started, code = time.monotonic(), "canceled"
-
-        def answered(status: int) -> None:
-            nonlocal code
-            code = str(status)
-
         try:
-            yield answered
-        except errors.EndpointRefused:
-            code = ""  # none was made
-            raise
+            response = await self._answer(request, where)
+            code = str(response.status_code)
         except errors.CloudError as error:
-            code = next((word for kind, word in _UNANSWERED if isinstance(error, kind)), "invalid")
+            # one that was not allowed was not made
+            code = "" if isinstance(error, errors.EndpointRefused) else _code_of(error)
             raise
         finally:
             if self._on_call is not None and code:
                 operation = "get_job" if _JOB_PATH in request.url.path else "create_token"
                 self._on_call(operation, code, time.monotonic() - started)
+        return response
+
+    async def _answer(self, request: httpx.Request, where: str) -> httpx.Response:
+        try:
+            self._check(request.url.scheme, where)
+            response = await self._inner.handle_async_request(request)
+            response.request = request
+            _refuse_compressed(response.headers.get("content-encoding"), where)
+            if not response.is_closed and isinstance(response.stream, httpx.AsyncByteStream):
+                response.stream = _Limited(response.stream, self._max_body, where)
+                await response.aread()
+        except EndpointNotAllowed as error:
+            raise errors.EndpointRefused(str(error)) from error
+        except aiohttp.ClientResponseError:
+            # its text quotes what came, which may be a header with a token
+            raise errors.InvalidResponse(f"{where} answered something that is not HTTP") from None
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise errors.PollTimeout(f"{where} did not answer in time") from error
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                raise errors.InvalidResponse(f"the request to {where} cannot be sent: {type(error).__name__}") from None
+            raise errors.Unreachable(f"{where} is not reachable: {_cause(error)}") from error
+        return response
+
+    def _check(self, scheme: str, where: str) -> None:
+        """Ask the allow-list, which does not change, once for each of the two or three origins of a client."""
+        if self._allow is not None and (scheme, where) not in self._allowed:
+            self._allow.check(f"{scheme}://{where}")
+            self._allowed.add((scheme, where))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._inner.aclose()
 
 
 class _Limited(httpx.AsyncByteStream):
@@ -136,9 +138,9 @@ class _Limited(httpx.AsyncByteStream):
             yield chunk
 
 
-def _refuse_compressed(headers: Mapping[str, str], where: str) -> None:
+def _refuse_compressed(encoding: str | None, where: str) -> None:
     """Raise where a small answer could unpack to a huge one."""
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise errors.InvalidResponse(f"{where} answered in a compressed form that was not asked for")
 
 
@@ -151,65 +153,79 @@ def public_trust() -> ssl.SSLContext:
 class _Wire(httpx.AsyncBaseTransport):
     """aiohttp's session as an httpx transport: one connection pool, a third of the CPU of httpx's own."""
 
-    def __init__(self, tls: ssl.SSLContext, max_body: int, allow: AllowList | None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, max_body: int, allow: AllowList | None) -> None:
         self._tls = tls
         self._max_body = max_body
         self._allow = allow
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read the whole answer."""
-        if self._session is None:
-            self._session = self._open()  # not before there is an event loop
+        url = request.url
+        session = self._sessions.get(url.scheme) or self._open(url.scheme)
         wait = request.extensions["timeout"]
-        async with self._session.request(
+        async with session.request(
             request.method,
-            str(request.url),
+            str(url),
             headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
             data=request.content or None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(sock_connect=wait["connect"], sock_read=wait["read"]),
         ) as answer:
-            where = request.url.netloc.decode()
-            _refuse_compressed(answer.headers, where)
-            limited = _Limited(answer.content.iter_any(), self._max_body, where)
-            body = b"".join([chunk async for chunk in limited])
-        return httpx.Response(answer.status, headers=answer.raw_headers, content=body)
+            body = await self._body(answer, url.netloc.decode())
+        return _Answer(answer.status, answer.raw_headers, body)
+
+    async def _body(self, answer: aiohttp.ClientResponse, where: str) -> bytes:
+        _refuse_compressed(answer.headers.get("content-encoding"), where)
+        length = answer.content_length
+        if length is not None and length <= self._max_body:
+            return await answer.read()  # no more than it says is read
+        return b"".join([chunk async for chunk in _Limited(answer.content.iter_any(), self._max_body, where)])
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self, scheme: str) -> aiohttp.ClientSession:
+        """Open a session, not before there is an event loop; the public authorities take 0.1 s and 1 MB to read."""
+        tls = self._tls or (public_trust() if scheme == "https" else True)
         resolver = None if self._allow is None else GuardedResolver(self._allow.check_address)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, keepalive_timeout=_KEEPALIVE, resolver=resolver),
+        session = self._sessions[scheme] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEPALIVE, resolver=resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_field_size=_MAX_HEADER,
             auto_decompress=False,
             trust_env=False,
         )
+        return session
 
 
-@contextmanager
-def _named(where: str) -> Iterator[None]:
-    """Raise what goes wrong on the way as the CloudError that it is."""
-    try:
-        yield
-    except errors.CloudError:
-        raise
-    except EndpointNotAllowed as error:
-        raise errors.EndpointRefused(str(error)) from error
-    except (httpx.HTTPError, aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
-        if isinstance(error, TimeoutError | httpx.TimeoutException):
-            raise errors.PollTimeout(f"{where} did not answer in time") from error
-        if isinstance(error, aiohttp.ClientResponseError):
-            # its text quotes what came, which may be a header with a token
-            raise errors.InvalidResponse(f"{where} answered something that is not HTTP") from None
-        if isinstance(error, ValueError) and not isinstance(error, OSError):
-            raise errors.InvalidResponse(f"the request to {where} cannot be sent: {type(error).__name__}") from None
-        raise errors.Unreachable(f"{where} is not reachable: {_cause(error)}") from error
+class _Answer(httpx.Response):
+    """An answer whose body is there: httpx takes longer to read one than aiohttp takes for the request's headers."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        super().__init__(status, headers=headers, stream=httpx.ByteStream(body))
+        self._body = body
+        self.is_closed = True
+
+    @property
+    def content(self) -> bytes:
+        """Return the body."""
+        return self._body
+
+    def read(self) -> bytes:
+        """Return the body."""
+        return self._body
+
+    async def aread(self) -> bytes:
+        """Return the body."""
+        return self._body
+
+
+def _code_of(error: errors.CloudError) -> str:
+    """Name what kept an answer away, as metrics count it."""
+    return next((word for kind, word in _UNANSWERED if isinstance(error, kind)), "invalid")
 
 
 def _cause(error: BaseException) -> str:
