@@ -57,6 +57,27 @@ def test_a_made_up_secret_in_any_two_spellings_within_each_other_is_taken_out(da
     assert not shows(shown, secret), (outer, inner, shown)
 
 
+PIECES = st.one_of(
+    st.sampled_from(
+        ["password=", "token: ", '"secret": "', "Bearer ", "canonicalRequest:", "-----BEGIN PRIVATE KEY-----"]
+    ),
+    st.builds(lambda name, secret: FORMS[name](secret), st.sampled_from(sorted(FORMS)), st.sampled_from(SECRETS)),
+    st.builds(lambda secret, cut: secret[cut:], st.sampled_from(SECRETS), st.integers(0, 20)),
+    st.text(string.printable, max_size=12),
+    st.uuids().map(lambda made: made.hex),
+)
+TEXTS = st.lists(st.lists(PIECES, max_size=4).map("".join).filter(lambda text: "\0" not in text), max_size=5)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TEXTS)
+def test_what_would_be_taken_out_of_a_text_alone_is_found_among_others_too(texts: list[str]) -> None:
+    redact = Redactor(SECRETS)
+    whole = "\0".join(texts)
+    if redact(whole) == whole:
+        assert [redact(text) for text in texts] == texts
+
+
 @given(MADE, st.integers(0, 30), st.integers(0, 60))
 def test_a_part_that_a_cut_has_left_is_taken_out(secret: str, padding: int, kept: int) -> None:
     text = "." * padding + " " + secret[: max(kept, 12)]

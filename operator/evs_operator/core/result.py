@@ -7,7 +7,7 @@ Counts are over all sub-jobs; what does not fit is counted in `omitted`, succeed
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -52,6 +52,17 @@ def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
     if job.fail_reason:
         fields["failReason"] = masked(job.fail_reason, redact, _REASON)
     return fields
+
+
+def texts_of(job: Job) -> Iterator[str]:
+    """Yield the texts that `result_fields` has redacted of each sub-job; there are none where few of many are kept."""
+    subs = tuple(job.descendants())
+    for sub in subs if len(subs) <= MAX_VOLUME_IDS else ():
+        yield from (sub.job_id, sub.job_type, sub.status, sub.error_code or "", sub.fail_reason or "")
+        for key, value in sub.entities.items():
+            yield key
+            if not _PLAIN_ID.fullmatch(value):
+                yield value
 
 
 def api_time(moment: datetime) -> str:

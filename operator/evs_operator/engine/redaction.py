@@ -26,6 +26,9 @@ _REMEMBERED: Final = 8192
 _SHORT: Final = 256
 """Texts remembered, and characters of the longest one: 2 MB at the most, 0.6 MB as they come."""
 
+_TOGETHER: Final = 100
+"""Texts that are looked through at once: a secret in one of them costs no more than these a look of their own."""
+
 
 class Redaction:
     """Callable that redacts with all secrets held now; `within` gives the one for the statuses of a namespace."""
@@ -42,14 +45,35 @@ class Redaction:
         """Return text without secrets."""
         return self._redactor(text) if len(text) > _SHORT else self._remember(None, text)
 
-    def within(self, namespace: str) -> Callable[[str], str]:
-        """Return what redacts the texts that namespace may read; "" is for cluster-scoped objects."""
+    def within(self, namespace: str, texts: Iterable[str] = ()) -> Callable[[str], str]:
+        """Return what redacts the texts that namespace may read; "" is for cluster-scoped objects.
+
+        `texts` are some that will come: many of them are looked through together, in a fifth of the time.
+        """
+        clean = self._clean(namespace, texts)
 
         def redact(text: str) -> str:
+            if text in clean:
+                return text
             scope = namespace if namespace in self._of else ""  # namespaces without a secret are redacted alike
             return self._redacted(scope, text) if len(text) > _SHORT else self._remember(scope, text)
 
         return redact
+
+    def _clean(self, namespace: str, texts: Iterable[str]) -> frozenset[str]:
+        """Return those of the short texts in which nothing has to be hidden, as far as one look tells.
+
+        NUL between them is in no secret, no escape and no run of base64: what would be found in one of them alone is
+        found in the whole.
+        """
+        short = [text for text in dict.fromkeys(texts) if len(text) <= _SHORT and "\0" not in text]
+        clean: list[str] = []
+        for at in range(0, len(short), _TOGETHER):
+            some = short[at : at + _TOGETHER]
+            whole = "\0".join(some)
+            if self._redacted(namespace, whole) == whole:
+                clean += some
+        return frozenset(clean)
 
     def _redacted(self, scope: str | None, text: str) -> str:
         if scope is None:

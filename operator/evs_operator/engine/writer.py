@@ -14,8 +14,9 @@ from evs_operator.api.conditions import condition_of, parse_timestamp
 from evs_operator.api.names import EVS_JOB
 from evs_operator.api.status import EvsJobStatus, same_status
 from evs_operator.core.decide import Subject, decide, refuse
-from evs_operator.core.observation import Observation
+from evs_operator.core.observation import JobSeen, Observation
 from evs_operator.core.phase import Phase, phase_of
+from evs_operator.core.result import texts_of
 from evs_operator.core.transitions import transition_of_job
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
@@ -63,12 +64,13 @@ class StatusWriter:
         """Decide on an observation and write the status where its meaning changed; raises KubeError."""
         moment = None if estimate is None else datetime.fromtimestamp(estimate, UTC)
         target = entry.spec.target() if entry.spec else None
-        redact = self._redaction.within(entry.namespace)
 
         def decided() -> EvsJobStatus | None:
             if entry.spec is None or entry.spec.target() != target:
                 return None
             subject = self.subject_of(entry, project_id)
+            texts = texts_of(observation.job) if isinstance(observation, JobSeen) else ()
+            redact = self._redaction.within(entry.namespace, texts)
             return decide(subject, entry.status, observation, self._clock.wall(), redact=redact, estimate=moment)
 
         await self._apply(entry, decided)
@@ -128,7 +130,7 @@ class StatusWriter:
                     raise
                 await self._read_again(entry)
                 continue
-            self._metrics.status_writes.labels(result="written").inc()
+            self._metrics.status_writes.labels("written").inc()
             self._events.tell(_key(entry), entry.uid, transition_of_job(before, status, anew=entry.anew))
             self._tell(entry, status, before, was_finished)
             self._store.wrote(entry, status, version)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from evs_operator.engine.redaction import Redaction
+from evs_operator.observe.redact import Redactor
 
 
 def test_a_secret_of_one_namespace_is_taken_out_of_its_statuses_and_of_all_logs() -> None:
@@ -113,3 +116,32 @@ def test_namespaces_that_come_and_go_leave_nothing_behind() -> None:
     assert not redaction._of
     assert list(redaction._all) == ["the-platform-token"]
     assert redaction("the-platform-token 0299-xxxxxxxxxxxxxxxxxxxx") == "*** 0299-xxxxxxxxxxxxxxxxxxxx"
+
+
+def test_texts_that_were_announced_are_redacted_as_they_would_be_alone() -> None:
+    redaction = Redaction()
+    redaction.hold(["team-a-secret"], "team-a")
+    texts = [f"volume-{number:04d}" for number in range(250)]
+    texts[120] = "it is team-a-secret"
+    texts[240] = "password=hunter2"
+    redact = redaction.within("team-a", texts)
+    assert redact("it is team-a-secret") == "it is ***"
+    assert redact("password=hunter2") == "password=***"
+    assert [redact(text) for text in texts if text.startswith("volume")] == texts[:120] + texts[121:240] + texts[241:]
+    assert redact("team-a-secret in a text that was not announced") == "*** in a text that was not announced"
+
+
+def test_a_secret_of_another_namespace_hides_no_text_that_was_announced() -> None:
+    redaction = Redaction()
+    redaction.hold(["SUCCESS-and-more"], "attacker")
+    assert redaction.within("victim", ["SUCCESS-and-more"])("SUCCESS-and-more") == "SUCCESS-and-more"
+
+
+def test_announced_texts_are_looked_through_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    alone = Redactor.__call__
+    monkeypatch.setattr(Redactor, "__call__", lambda self, text: (looks.append(text), alone(self, text))[1])
+    texts = [f"volume-{number:04d}" for number in range(250)]
+    redact = Redaction().within("team-a", texts)
+    assert [redact(text) for text in texts] == texts
+    assert len(looks) == 3
