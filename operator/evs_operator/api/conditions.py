@@ -25,7 +25,10 @@ class Condition(TypedDict):
 
 def condition_of(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """Return the condition of that type, None where there is none."""
-    return next((c for c in conditions if c["type"] == kind), None)
+    for condition in conditions:
+        if condition["type"] == kind:
+            return condition
+    return None
 
 
 def make_condition(

@@ -69,15 +69,17 @@ class EvsJobStatus(TypedDict, total=False):
 
 CONDITION_TYPES: Final = ("Ready", "Complete", "Failed", "Observed", "Reconciling", "Stalled", "Suspended")
 """Condition types that this operator owns; all others are somebody else's and survive."""
+_PLAIN_FIELDS: Final = tuple(field for field in EvsJobStatus.__annotations__ if field != "conditions")
 
 
 def same_status(one: EvsJobStatus, other: EvsJobStatus) -> bool:
     """Tell whether two statuses say the same: foreign fields, foreign conditions and order of conditions aside."""
-    return _own(one) == _own(other)
+    if one is other:
+        return True
+    if any(one.get(field) != other.get(field) or (field in one) != (field in other) for field in _PLAIN_FIELDS):
+        return False
+    return _own_conditions(one) == _own_conditions(other)
 
 
-def _own(status: EvsJobStatus) -> dict[str, object]:
-    fields: dict[str, object] = {k: v for k, v in status.items() if k in EvsJobStatus.__annotations__}
-    conditions = status.get("conditions", [])
-    fields["conditions"] = {c["type"]: c for c in conditions if c["type"] in CONDITION_TYPES}
-    return fields
+def _own_conditions(status: EvsJobStatus) -> dict[str, Condition]:
+    return {c["type"]: c for c in status.get("conditions", []) if c["type"] in CONDITION_TYPES}

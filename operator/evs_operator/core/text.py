@@ -17,7 +17,8 @@ _LOOK_AHEAD = 4096
 
 def bounded(text: str, limit: int) -> str:
     """Cut text to at most `limit` characters, the last one an ellipsis where something was cut."""
-    text = _CONTROL.sub("\ufffd", text)
+    if not text.isprintable():  # which none of them is
+        text = _CONTROL.sub("\ufffd", text)
     return text if len(text) <= limit else text[: limit - 1] + _ELLIPSIS
 
 

@@ -240,7 +240,7 @@ class Poller:
     def _tell(self, entry: Entry, observation: Observation) -> None:
         """Count a look at a job by what came of it; a line of it is for debugging."""
         reason = _reason(observation)
-        self._metrics.polls.labels(reason=reason).inc()
+        self._metrics.polls.labels(reason).inc()
         if _log.isEnabledFor(logging.DEBUG) and entry.spec is not None:
             said = observation.message() if isinstance(observation, Trouble) else observation.job.status
             fields = {"job": entry.spec.job_id, "reason": reason} | _named(entry)

@@ -94,9 +94,7 @@ class Operator:
             hold=redaction.hold,
             on_call=self._metrics.called,
         )
-        self._events = EventRecorder(
-            self._api, self._clock, lambda result: self._metrics.events.labels(result=result).inc()
-        )
+        self._events = EventRecorder(self._api, self._clock, lambda result: self._metrics.events.labels(result).inc())
         self._tracing = tracing_of(os.environ)
         writer = StatusWriter(
             self._api, self._store, self._metrics, self._clock, redaction, self._events, self._tracing

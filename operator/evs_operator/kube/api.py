@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import aiohttp
 
 from .cluster import Cluster
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+# ASCII: the API server reads an apply patch as YAML, which knows some characters as escapes alone
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 METADATA = _METADATA_ONLY.format("")
 METADATA_LIST = _METADATA_ONLY.format("List")
@@ -36,6 +39,7 @@ class KubeApi:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=cluster.tls(), limit=64),
             timeout=_TIMEOUT,
+            cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
 
@@ -58,12 +62,12 @@ class KubeApi:
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            # ASCII: the API server reads an apply patch as YAML, which knows some characters as escapes alone
-            data = json.dumps(body, separators=(",", ":")).encode()
-        url = self._cluster.server + path
+            data = _encode(body).encode()
+        query = f"?{urlencode(params)}" if params else ""
+        url = f"{self._cluster.server}{path}{query}"
         try:
             async with self._session.request(
-                method, url, params=params, data=data, headers=headers, allow_redirects=False
+                method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
                 content = await response.read()
                 status = response.status

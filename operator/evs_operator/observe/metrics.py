@@ -166,8 +166,8 @@ class Metrics:
 
     def called(self, operation: str, code: str, seconds: float) -> None:
         """Count a request to the cloud; `code` is the HTTP status or a word for what kept the answer away."""
-        self.api_requests.labels(operation=operation, code=code).inc()
-        self.api_request_duration.labels(operation=operation).observe(seconds)
+        self.api_requests.labels(operation, code).inc()
+        self.api_request_duration.labels(operation).observe(seconds)
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus, for CONTENT_TYPE."""
