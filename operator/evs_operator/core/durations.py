@@ -15,7 +15,7 @@ A cloud that becomes slower shows in the jobs seen running past their time. One 
 ends, after polls that came too late: so the rank of each end within its law is watched, and while ends come
 sooner than chance explains a histogram forgets half per job, and those of the same connection count little.
 
-State: 2 kB per histogram, 187 floats of 4 bytes and a `Law`; so 4 kB for each job type of a connection, with that
+State: 2 kB per histogram, 279 floats of 4 bytes and a `Law`; so 4.6 kB for each job type of a connection, with that
 of the type over all connections. The number of keys is bounded; the least recently used goes first.
 
 Deliberately not here: time, I/O, persistence. What a restart loses is in the objects' status or learned again
@@ -30,7 +30,7 @@ from itertools import accumulate
 from math import inf
 from typing import TypeVar
 
-from evs_operator.core.schedule_law import BINS, Law, bin_of, part_of
+from evs_operator.core.schedule_law import BINS, WIDEST, Law, bin_of, part_of
 
 DECAY = 0.99
 BORROWED_JOBS = 5.0
@@ -51,13 +51,17 @@ _Kept = TypeVar("_Kept")
 class Histogram:
     """Durations of one kind of job, the newest job worth 1 and each older one 1 % less."""
 
-    __slots__ = ("_asked", "_bias", "_changes", "_ends", "_law", "_stale", "_unit")
+    __slots__ = ("_asked", "_bias", "_changes", "_ends", "_law", "_parts", "_stale", "_top", "_unit")
 
     def __init__(self) -> None:
         self._ends = array("f", bytes(4 * BINS))
-        # Jobs under observation, as changes from bin to bin: running jobs come and go at every poll.
-        self._changes = array("f", bytes(4 * (BINS + 1)))
-        # The newest job adds a growing unit instead of shrinking 187 counts per job.
+        # Jobs under observation, as changes from bin to bin, and which part of the bin lies before each change:
+        # running jobs come and go at every poll.
+        self._changes = array("f", bytes(4 * BINS))
+        self._parts = array("f", bytes(4 * BINS))
+        # Nothing was ever counted above this bin.
+        self._top = 0
+        # The newest job adds a growing unit instead of shrinking 279 counts per job.
         self._unit = 1.0
         self._law: Law | None = None
         self._asked: Law | None = None
@@ -80,7 +84,10 @@ class Histogram:
         k = bin_of(duration)
         self._ends[k] += self._unit
         self._change(min(since, duration), self._unit)
-        self._changes[k + 1] -= self._unit
+        # A job that ended counts for the whole of its bin.
+        self._changes[k] -= self._unit
+        self._parts[k] -= self._unit
+        self._top = max(self._top, k)
         self._law = None
         if self._unit > _RESCALE_AT:
             self._rescale(1.0 / self._unit)
@@ -98,22 +105,26 @@ class Histogram:
 
     def _change(self, age: float, weight: float) -> None:
         k = bin_of(age)
-        later = weight * part_of(k, age)
-        self._changes[k] += weight - later
-        self._changes[k + 1] += later
+        self._changes[k] += weight
+        self._parts[k] += weight * part_of(k, age)
+        if k > self._top:
+            self._top = k
 
     def _rescale(self, scale: float) -> None:
         self._ends = array("f", (count * scale for count in self._ends))
         self._changes = array("f", (count * scale for count in self._changes))
+        self._parts = array("f", (count * scale for count in self._parts))
         self._unit = 1.0
 
     def law(self, limit: float = inf) -> Law:
         """Return the law of these durations, worth at most `limit` jobs; it is built once after each end."""
         if self._law is None:
-            scale = self._scale(limit)
-            ends = [count * scale for count in self._ends]
-            watched = accumulate(count * scale for count in self._changes)
-            self._law = Law(ends, [max(jobs, end) for jobs, end in zip(watched, ends, strict=False)])
+            scale, size = self._scale(limit), min(self._top + WIDEST, BINS)
+            ends = [count * scale for count in self._ends[:size]]
+            through = [jobs * scale for jobs in accumulate(self._changes[:size])]
+            rows = zip(through, self._parts, ends, strict=False)
+            watched = [seen if (seen := jobs - part * scale) > end else end for jobs, part, end in rows]
+            self._law = Law(ends, watched, through)
             self._asked = self._law
             self._stale = 0
         return self._law
@@ -129,7 +140,8 @@ class Histogram:
     def borrow(self) -> Histogram:
         """Return a new histogram that starts with a few jobs' worth of this one."""
         started = Histogram()
-        started._ends, started._changes = self._ends, self._changes
+        started._ends, started._changes, started._parts = self._ends, self._changes, self._parts
+        started._top = self._top
         started._rescale(self._scale(BORROWED_JOBS))
         return started
 

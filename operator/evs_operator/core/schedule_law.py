@@ -24,6 +24,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import log, sqrt
+from operator import ge, mul
 
 BINS = 93
 _RATIO = 1.15
@@ -32,7 +33,6 @@ _LOG_RATIO = log(_RATIO)
 EDGES: tuple[float, ...] = (0.0, *(_FIRST * _RATIO**k for k in range(BINS)))
 _LAST = EDGES[-1]
 _WIDTHS = tuple(high - low for low, high in pairwise(EDGES))
-_NONE = (0.0,) * BINS
 
 _PRIOR_SCALE = 10.0
 _PRIOR_JOBS = 2.0
@@ -40,7 +40,8 @@ _PRIOR_TAILS = tuple(_PRIOR_JOBS * _PRIOR_SCALE / (_PRIOR_SCALE + edge) for edge
 _PRIOR_ENDS = tuple(high - low for high, low in pairwise(_PRIOR_TAILS))
 
 _SMOOTH_JOBS = 8.0
-_WIDEST = 11
+WIDEST = 11
+"""So many bins at most the ends of one are spread over."""
 _MOST = 0.99
 
 
@@ -62,21 +63,29 @@ class Law:
     `ends` are the jobs that ended in each bin, `watched` the jobs under observation there (ended or not), each
     counted for the part of the bin that it was watched in. The survival function is the product-limit estimate
     of the two, so that jobs first seen when old and jobs still running count for what they tell, no more.
-    Without both there is the prior alone. `jobs` is the weight of the ends.
+    `through` are the jobs watched through the upper edge of each bin: where they are fewer than came in, the others
+    are in the bin still. All three are as long as needed. Without them there is the prior alone. `jobs` is the weight
+    of the ends.
     """
 
-    __slots__ = ("_tail", "_watched", "jobs")
+    __slots__ = ("_known", "_tail", "jobs")
 
-    def __init__(self, ends: Sequence[float] = _NONE, watched: Sequence[float] = _NONE) -> None:
+    def __init__(
+        self, ends: Sequence[float] = (), watched: Sequence[float] = (), through: Sequence[float] = ()
+    ) -> None:
         self.jobs = sum(ends)
-        self._watched = array("f", watched)
-        tail = [1.0]
-        alive = 1.0
+        self._known = bytes(map(ge, watched, _PRIOR_TAILS))
         smooth = _smoothed(ends, watched) if self.jobs else ends
-        for end, seen, prior, prior_end in zip(smooth, watched, _PRIOR_TAILS, _PRIOR_ENDS, strict=False):
-            alive *= 1.0 - (end + prior_end) / (prior + seen)
-            tail.append(alive)
-        self._tail = array("d", tail)
+        rows = zip(smooth, watched, _PRIOR_ENDS, _PRIOR_TAILS, strict=False)
+        falls = [(end + prior_end) / (prior + seen) for end, seen, prior_end, prior in rows]
+        before = 0.0
+        for k, past in enumerate(through):
+            if before > past and before > watched[k]:
+                falls[k] = min(falls[k] + _unseen(k, before, watched[k], max(past, 0.0)), _MOST)
+            before = past
+        tail: list[float] = [1.0, *accumulate([1.0 - fall for fall in falls], mul)]
+        rest = tail[-1] / _PRIOR_TAILS[len(tail) - 1]
+        self._tail = array("d", tail + [rest * later for later in _PRIOR_TAILS[len(tail) :]])
 
     def survival(self, age: float) -> float:
         """Return the probability of durations above `age` seconds."""
@@ -124,7 +133,8 @@ class Law:
 
     def remaining(self, age: float) -> float | None:
         """Return the median remaining seconds at `age`, or None where what was learned says little there."""
-        if age >= _LAST or self._watched[(k := bisect_right(EDGES, age) - 1)] < _PRIOR_TAILS[k]:
+        k = bisect_right(EDGES, age) - 1
+        if k >= len(self._known) or not self._known[k]:
             return None
         half = self.survival(age) / 2.0
         return max(self._age_at(half) - age, 0.0) if half > self._tail[BINS] else None
@@ -135,16 +145,29 @@ def _smoothed(ends: Sequence[float], watched: Sequence[float]) -> list[float]:
 
     They are spread in proportion to the jobs watched: what is smoothed is the hazard.
     """
+    size, widest = len(ends), min(WIDEST, len(ends))
     ended = [0.0, *accumulate(ends)]
     seen = [0.0, *accumulate(watched)]
-    change = [0.0] * (BINS + 1)
+    change = [0.0] * (size + 1)
     for k, weight in enumerate(ends):
         if weight > 0.0:
             low, high = k, k + 1
-            while high - low < _WIDEST and ended[high] - ended[low] < _SMOOTH_JOBS:
-                low, high = low - 1 if low else 0, high + 1 if high < BINS else BINS
+            while high - low < widest and ended[high] - ended[low] < _SMOOTH_JOBS:
+                low, high = low - 1 if low else 0, high + 1 if high < size else size
             part = weight / max(seen[high] - seen[low], weight)
             change[low] += part
             change[high] -= part
     # Neighbours may have been watched less than the bin itself: fewer can end than were watched.
-    return [min(share, _MOST) * jobs for share, jobs in zip(accumulate(change), watched, strict=False)]
+    rows = zip(accumulate(change), watched, strict=False)
+    return [min(share, _MOST) * jobs for share, jobs in rows]
+
+
+def _unseen(k: int, before: float, watched: float, past: float) -> float:
+    """Return what the prior adds to the ends of bin `k`, as a share, for the part that its jobs have yet to reach.
+
+    Of `before` jobs that came into the bin `past` have left it at its upper edge. Those in it now tell of the part
+    before them and nothing of the part ahead, where the prior holds among those few that were watched through it.
+    """
+    ahead = 1.0 - max(watched - past, 0.0) / (before - past)
+    prior = _PRIOR_TAILS[k]
+    return ahead * _PRIOR_ENDS[k] * (1.0 / (prior + past) - 1.0 / (prior + watched))

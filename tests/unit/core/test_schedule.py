@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from heapq import heappop, heappush
 from math import sqrt
 
 import pytest
@@ -123,6 +124,40 @@ def test_jitter_keeps_the_mean_and_stays_within_ten_percent() -> None:
 def test_jobs_that_begin_together_are_spread() -> None:
     delays = {delay_at(500.0, Durations(), job=replace(WIDE, jitter_key=str(n))) for n in range(100)}
     assert len(delays) == 100
+
+
+def test_how_many_jobs_run_says_nothing_about_the_ages_that_none_has_reached() -> None:
+    """A thousand jobs that began together and still run: ahead of them the prior alone holds."""
+    ratios = []
+    for step in range(120):
+        age = 3.0 * 1.06**step
+        learned = Durations()
+        for _ in range(1000):
+            learned.watch("c", JOB.job_type, 0.0, age)
+        ratios.append(learned.law("c", JOB.job_type).delay(age, 0.3) / Durations().law("c", "").delay(age, 0.3))
+    assert max(ratios) < 2.5
+    assert sum(ratios) / len(ratios) < 1.5
+
+
+def burst(jobs: int, duration: float) -> list[float]:
+    """Follow equal jobs that begin together, with nothing learned before; return how late each end is seen."""
+    learned, late = Durations(), []
+    due = [(0.1 + number / jobs / 10.0, number, 0.0) for number in range(jobs)]
+    while due:
+        now, number, previous = heappop(due)
+        job = replace(JOB, first_seen=0.1, last_poll=now, jitter_key=f"uid-{number}")
+        teach(learned, job, previous or None, duration if now >= duration else None)
+        if now >= duration:
+            late.append(now - duration)
+        else:
+            heappush(due, (now + next_poll(job, learned, now), number, now))
+    return late
+
+
+def test_the_end_of_many_equal_jobs_is_seen_as_soon_as_that_of_one_alone() -> None:
+    alone = [burst(1, 20.0 * 1.04**step)[0] for step in range(100)]
+    together = [late for step in range(4, 100, 8) for late in burst(100, 20.0 * 1.04**step)]
+    assert sum(together) / len(together) < 1.25 * sum(alone) / len(alone)
 
 
 def test_a_job_past_every_learned_duration_is_asked_at_least_every_maximum() -> None:
