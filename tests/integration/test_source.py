@@ -9,15 +9,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
-import kopf
 import pytest
 
 from controlplane import ControlPlane, Fault, FaultProxy
 from evs_operator.api.names import EVS_CONNECTION, EVS_JOB
 from evs_operator.kube import source
-from evs_operator.kube.cluster import load_cluster
+from evs_operator.kube.cluster import Login, load_cluster
 
 _JOBS = "/evsjobs"
 Event = tuple[str, str | None, str]
@@ -160,10 +160,13 @@ async def test_a_refused_credential_is_asked_for_again(
 ) -> None:
     logins = []
 
-    async def login(self: source.Cluster) -> kopf.ConnectionInfo:
+    async def login(self: source.Cluster) -> Login:
         logins.append("wrong" if not logins else "right")
-        info = await original(self)
-        return info if logins[-1] == "right" else kopf.ConnectionInfo(**{**vars(info), "token": "wrong"})
+        given = await original(self)
+        if logins[-1] == "right":
+            return given
+        given.aiohttp_session.headers["Authorization"] = "Bearer wrong"
+        return replace(given, credential="Bearer wrong")
 
     original = source.Cluster.login
     monkeypatch.setattr(source.Cluster, "login", login)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import aiohttp
+
 from . import plain_config
 from .lean_kopf import kopf
 from .plain_config import SERVICE_ACCOUNT, ServiceAccountToken
@@ -63,19 +65,29 @@ class Cluster:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    async def login(self) -> kopf.ConnectionInfo:
-        """Return the same for kopf."""
-        scheme, _, token = (await self.headers()).get("Authorization", "").partition(" ")
-        return kopf.ConnectionInfo(
-            server=self.server,
-            ca_path=self.ca_file,
-            ca_data=base64.b64encode(self.ca_data.encode()) if self.ca_data else None,
-            insecure=not self.verify,
-            scheme=scheme or None,
-            token=token or None,
-            certificate_path=self.certificate_file,
-            private_key_path=self.key_file,
+    async def login(self) -> Login:
+        """Return the same as a session for kopf, whose own would be stricter with certificates than ours."""
+        headers = await self.headers()
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self.tls()),
+            # A list is not compressed: that takes both sides longer than the way of 1 MB does.
+            headers={**headers, "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
         )
+        return Login(server=self.server, aiohttp_session=session, credential=headers.get("Authorization", ""))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Login(kopf.AiohttpSession):
+    """What kopf asks the API server with. One with the same credential is equal: kopf tries no refused one again."""
+
+    credential: str = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Login) and (self.server, self.credential) == (other.server, other.credential)
+
+    __hash__ = None  # type: ignore[assignment]  # never a key
 
 
 async def load_cluster(kubeconfig: Path | None) -> Cluster:

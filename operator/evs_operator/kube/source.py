@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, GROUP, PLURALS, VERSION
 
-from .cluster import Cluster
+from .cluster import Cluster, Login
 from .lean_kopf import Bookmark, Vault, infinite_watch, kopf, vault_var
 
 OnEvent = Callable[[str, str | None, Mapping[str, object]], None]
@@ -36,7 +36,7 @@ async def watch(
 
     `on_listed` is called once everything was listed, and whenever a part of it was listed again.
     """
-    vault, settings = Vault(), _settings()
+    vault, settings, logins = Vault(), _settings(), list[Login]()
     vault_var.set(vault)  # kopf's requests find it in the context of their task
     places = [(kind, place) for kind in kinds for place in _places(kind, namespaces)]
     unlisted = set(places)
@@ -58,7 +58,7 @@ async def watch(
                 except Exception:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
                     _log.exception("%s: an event was not understood", kind)
 
-    tasks = [asyncio.create_task(_sign_in(cluster, vault), name="sign in")]
+    tasks = [asyncio.create_task(_sign_in(cluster, vault, logins), name="sign in")]
     tasks += [asyncio.create_task(follow(kind, place), name=f"watch {kind}") for kind, place in places]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -71,13 +71,22 @@ async def watch(
             task.cancel()
         await asyncio.wait(tasks, timeout=5)
         await vault.close()
+        await _close(logins)
 
 
-async def _sign_in(cluster: Cluster, vault: Vault) -> None:
+async def _sign_in(cluster: Cluster, vault: Vault, logins: list[Login]) -> None:
     """Give kopf credentials, and others when the API server refuses them."""
     while True:
         await vault.wait_for_emptiness()
-        await vault.populate({"cluster": await cluster.login()})
+        await _close(logins)
+        logins.append(await cluster.login())
+        await vault.populate({"cluster": logins[-1]})
+
+
+async def _close(logins: list[Login]) -> None:
+    """Close the sessions that kopf was given; it closes none that it has not used."""
+    while logins:
+        await logins.pop().aiohttp_session.close()
 
 
 def _places(kind: str, namespaces: Collection[str]) -> list[str | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import yaml
 from evs_operator.kube import cluster as module
 from evs_operator.kube.cluster import ClusterError, load_cluster
 from evs_operator.kube.plain_config import ServiceAccountToken
+from support.certificates import NEW_KEY, judge_as_python_3_13, make_certificate, openssl
 
 PEM = Path(certifi.where()).read_text(encoding="ascii").partition("-----END CERTIFICATE-----")[0] + (
     "-----END CERTIFICATE-----\n"
@@ -54,13 +57,37 @@ async def test_a_kubeconfig_with_a_token_gives_server_trust_and_header_and_tells
     assert told == ["s3cret-token"]
     assert len(found.tls().get_ca_certs()) == 1
     login = await found.login()
-    assert (login.server, login.scheme, login.token, login.insecure) == (
-        "https://10.0.0.1:6443",
-        "Bearer",
-        "s3cret-token",
-        False,
-    )
-    assert len(login.as_ssl_context().get_ca_certs()) == 1
+    async with login.aiohttp_session as session:
+        assert login.server == "https://10.0.0.1:6443"
+        assert session.headers["Authorization"] == "Bearer s3cret-token"
+        assert "s3cret" not in repr(login)
+
+
+async def test_kopf_is_given_a_session_that_trusts_certificates_as_clusters_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge_as_python_3_13(monkeypatch)
+    openssl(tmp_path, "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=kubernetes")
+    make_certificate(tmp_path, "server", "ca", "IP:127.0.0.1")
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    asked: list[str] = []
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=ours) as server:
+        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        authority = base64.b64encode((tmp_path / "ca.crt").read_bytes()).decode()
+        where = {"server": address, "certificate-authority-data": authority}
+        found = await load_cluster(_config(tmp_path / "config", user={"token": "s3cret-token"}, cluster=where))
+        login = await found.login()
+        async with login.aiohttp_session as session, session.get(f"{address}/api") as response:
+            assert await response.json(content_type=None) == {}
+    assert "Authorization: Bearer s3cret-token" in asked[0]
 
 
 async def test_a_kubeconfig_of_another_form_says_the_same_through_the_official_client(tmp_path: Path) -> None:
@@ -81,7 +108,6 @@ async def test_a_kubeconfig_of_another_form_says_the_same_through_the_official_c
     assert await found.headers() == {"Authorization": "Bearer from-plugin"}
     assert told == ["from-plugin"]
     assert len(found.tls().get_ca_certs()) == 1
-    assert len((await found.login()).as_ssl_context().get_ca_certs()) == 1
 
 
 async def test_a_password_is_basic_authentication_and_is_told_as_the_secret(tmp_path: Path) -> None:
