@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,7 @@ COMMANDS = [c for page in PAGES for c in commands(page) if not c.text.startswith
 """All but those of helm, which tests/chart and tests/e2e/test_helm_wait.py run with the chart."""
 QUERIES = queries(RUNBOOKS)
 
+_PROXIED = "localhost:8001/api/v1/namespaces/$NS/pods/POD:8080/proxy"
 POD, TEAM = "evs-operator-7c9d", "team-a"
 STUCK = "the scheduler does not advance"
 
@@ -112,7 +113,7 @@ class Cluster:
 
     plane: ControlPlane
     environment: dict[str, str]
-    proxied: str
+    stuck: str
     logs: dict[str, Path] = field(default_factory=dict)
 
     def run(self, command: Documented) -> subprocess.CompletedProcess[str]:
@@ -125,11 +126,11 @@ class Cluster:
             ("NAMESPACE/NAME", f"{TEAM}/main"),
             ("NAMESPACE", TEAM),
             ("SECRET", "main-token"),
-            ("POD:8080", self.proxied),
+            (_PROXIED, self.stuck),
             ("POD", POD),
             ("8001", str(_free_port())),
         ):
-            text = re.sub(rf"\b{word}\b", value, text)
+            text = re.sub(rf"\b{re.escape(word)}\b", value, text)
         log = self.logs.get(FAULT.get(command.section, ""), self.logs["own"])
         environment = {**self.environment, "OPERATOR_LOG": str(log), "NS": NAMESPACE}
         return subprocess.run(
@@ -236,7 +237,10 @@ def _monitor_crd(kind: str) -> dict[str, Any]:
 
 @contextmanager
 def _stuck_pod(plane: ControlPlane) -> Iterator[str]:
-    """Serve the health of a stuck operator as a pod; yield what names pod and port for the API server's proxy."""
+    """Serve the health of a stuck operator as a pod; yield its address behind the API server's proxy.
+
+    On a machine that has no address but 127.0.0.1, to which the API server proxies nothing, it is the pod's own.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -247,14 +251,15 @@ def _stuck_pod(plane: ControlPlane) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Stay quiet."""
 
-    address = _address()
+    address = _address() or "127.0.0.1"
     server = ThreadingHTTPServer((address, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stuck", "namespace": NAMESPACE}}
     _apply(plane, {**pod, "spec": deployment()["spec"]["template"]["spec"]})
     _patch_status(plane, "pod/stuck", {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]})
-    yield f"stuck:{server.server_port}"
+    behind = _PROXIED.replace("POD:8080", f"stuck:{server.server_port}")
+    yield f"{address}:{server.server_port}" if address == "127.0.0.1" else behind
     server.shutdown()
     server.server_close()
     thread.join(5)
@@ -269,11 +274,12 @@ def _log_of_a_defect(place: Path) -> Path:
     return place / "defect"
 
 
-def _address() -> str:
-    """Return an address of this machine that the API server proxies to, which 127.0.0.1 is not; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def _address() -> str | None:
+    """Return an address of this machine that others may know; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
+    return None
 
 
 def _free_port() -> int:
