@@ -6,6 +6,7 @@ between requests and no access log is written: probes come every few seconds.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -81,4 +82,6 @@ def _cause(error: OSError) -> str:
     # The event loops wrap the system's words in words of their own; numbers below zero are the resolver's.
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
+    if "could not bind on any address" in str(error):  # Python 3.13, which tries all that a name stands for
+        return os.strerror(errno.EADDRNOTAVAIL)
     return error.strerror or str(error)
