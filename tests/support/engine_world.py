@@ -31,6 +31,7 @@ from evs_operator.engine.scheduler import Scheduler
 from evs_operator.engine.sessions import Session, Sessions
 from evs_operator.engine.store import Entry, Store
 from evs_operator.engine.writer import StatusWriter
+from evs_operator.kube.api import KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 from support.lease_world import VirtualLoop
@@ -127,6 +128,8 @@ class _ApiServer:
     async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         await asyncio.sleep(0)
         if method == "GET":
+            if path not in self.secrets:
+                raise KubeError(404, f"{path} is not there")
             token = self.secrets[path]
             return {"data": {"token": base64.b64encode(token.encode()).decode()}}
         now = asyncio.get_running_loop().time()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import Timeout
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
@@ -33,6 +32,7 @@ from .scheduler import Scheduler
 from .session import Caller, Session
 from .sessions import ConnectionTroubleError, Sessions, short_name
 from .store import Entry, Store, shrink
+from .under_way import CallsUnderWay
 from .writer import StatusWriter
 
 _log = logging.getLogger(__name__)
@@ -47,8 +47,6 @@ _SETTLING: Final = 3.0
 _SETTLING_STEP: Final = 0.5
 _AFTER: Final = 0.05
 """Seconds after a deadline at which it is over by every rounding."""
-_GIVE_UP_AFTER: Final = 1.0
-"""Seconds that a call has in any case, before it is given up because nobody asks for its answer any more."""
 _LOOK_AFTER: Final = 1.0
 """Seconds that an EvsJob waits for its call before it is looked at without one."""
 _LONGEST_CALL: Final = 40.0
@@ -79,8 +77,7 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
         self._woken: set[str] = set()
-        self._calls: dict[str, tuple[Timeout, float, object]] = {}
-        """The calls under way by uid: what gives one up, since when, for which target."""
+        self._calls = CallsUnderWay()
 
     def route_of(self, entry: Entry) -> Route | None:
         """Return lane and budget of the call that an entry needs; None where it needs none."""
@@ -151,10 +148,10 @@ class Poller:
         """Look at an entry whose spec or request changed; what is under way for it ends where nobody wants it now."""
         if not entry.busy:
             self.consider(entry)
-        elif (under_way := self._calls.get(entry.uid)) is not None:
-            timeout, started, target = under_way
-            if entry.spec is None or entry.spec.suspend or entry.spec.target() != target:
-                timeout.reschedule(max(started + _GIVE_UP_AFTER, asyncio.get_running_loop().time()))
+        elif entry.spec is None or entry.spec.suspend:
+            self._calls.give_up(entry.uid)
+        else:
+            self._calls.give_up(entry.uid, unless_about=entry.spec.target())
 
     def consider(self, entry: Entry) -> None:
         """Schedule an entry that is new or changed; nothing is polled that has ended and is not asked for."""
@@ -283,8 +280,7 @@ class Poller:
         entry.last_poll = started
         self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
         try:
-            async with asyncio.timeout(None) as timeout:
-                self._calls[entry.uid] = timeout, asyncio.get_running_loop().time(), entry.spec.target()
+            async with self._calls.begin(entry.uid, entry.spec.target()):
                 job = await client.get_job(project_id, entry.spec.job_id)
         except TimeoutError:
             budget.unanswered(started)
@@ -292,7 +288,7 @@ class Poller:
         except errors.CloudError as error:
             return await self._failed(session, budget, error, started)
         finally:
-            del self._calls[entry.uid]
+            self._calls.end(entry.uid)
         entry.failures = 0
         budget.answered(self._clock(), started)
         previous = entry.history
@@ -339,6 +335,7 @@ class Poller:
             self._scheduler.schedule(entry, now)
             if entry.busy:
                 self._woken.add(entry.uid)
+                self._calls.give_up(entry.uid)  # it goes another way than the next one
 
     def _estimate_for(self, entry: Entry, observation: Observation | None) -> float | None:
         """Return the estimated end of a job that works, in seconds of the wall clock."""

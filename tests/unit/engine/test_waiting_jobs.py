@@ -316,3 +316,25 @@ def test_a_deadline_is_told_on_time_while_a_call_hangs_and_once(unseen: bool) ->
         assert len(world.status_of("job")) == (1 if unseen else 2)
 
     in_world(main)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_connection_that_is_corrected_or_removed_while_a_call_hangs_is_looked_at_at_once(removed: bool) -> None:
+    async def main(world: World) -> None:
+        job = await hanging(world, 5.0)
+        world.cloud.jobs[job.uid] = CloudJob(0.0, 0.0)
+        key = next(iter(world.sessions)).key
+        affected = world.poller.jobs_of(key)
+        if removed:
+            world.sessions.remove(key)
+        else:
+            world.connect("ns", token="another")
+        world.poller.wake(affected)
+        world.dispatcher.wake()
+        changed = world.loop.now
+        await world.run(ON_TIME)
+        told = world.told_at("job", "ConnectionNotFound" if removed else "JobSucceeded")
+        assert told is not None
+        assert told - changed <= ON_TIME
+
+    in_world(main)
