@@ -27,6 +27,7 @@ from evs_operator.core.durations import Durations
 
 PRICE = 0.3
 _JITTER = 0.1
+_FEW_JOBS = 10.0
 _SHORTEST_CLOSINGS = 0.1
 
 
@@ -130,17 +131,19 @@ def urgency(now: float, last: float, scale: float) -> float:
 def _unclamped(history: PollHistory, durations: Durations, last: float, price: float) -> float:
     connection, kind = history.connection, history.job_type
     age = max(last - work_began(history), 0.0)
+    first = 0.0
     if history.sub_jobs_open:
         # The job cannot end before its sub-jobs have, and nearly all take some closing after that.
-        closing = durations.closing_law(connection, kind).quantile(_SHORTEST_CLOSINGS)
-        delay = closing + durations.lead_law(connection, kind).delay(age, price)
+        first = durations.closing_law(connection, kind).quantile(_SHORTEST_CLOSINGS)
+        law, since = durations.lead_law(connection, kind), age
     elif history.last_sub_job_end is not None:
-        closing = max(last - history.last_sub_job_end, 0.0)
-        delay = durations.closing_law(connection, kind).delay(closing, price)
+        law, since = durations.closing_law(connection, kind), max(last - history.last_sub_job_end, 0.0)
     else:
-        delay = durations.law(connection, kind).delay(age, price)
-    # What is learned may be few jobs: never sleep more than four times what the prior alone would.
-    return min(delay, 4.0 * sqrt(2.0 * price * (age + 10.0)))
+        law, since = durations.law(connection, kind), age
+    # What is learned may be few jobs: never sleep more than four times what the prior alone would, but as the root of
+    # their number longer where many are known.
+    most = 4.0 * sqrt(2.0 * price * (age + 10.0) * (1.0 + law.jobs / _FEW_JOBS))
+    return min(first + law.delay(since, price), most)
 
 
 def _jitter(key: str, last: float) -> float:
