@@ -190,9 +190,9 @@ class World:
             self.scheduler,
             self.poller.work,
             self.poller.route_of,
-            self.poller.patience_of,
+            self.poller.due.patience_of,
             self.clock,
-            look_at=self.poller.look_at,
+            look_at=self.poller.due.look_at,
         )
         self.task: asyncio.Task[None] | None = None
         self.specs: dict[str, dict[str, Any]] = {}

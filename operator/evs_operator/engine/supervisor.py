@@ -115,9 +115,9 @@ class Operator:
             self._scheduler,
             self._poller.work,
             self._poller.route_of,
-            self._poller.patience_of,
+            self._poller.due.patience_of,
             self._clock,
-            look_at=self._poller.look_at,
+            look_at=self._poller.due.look_at,
         )
         self._connections = Connections(
             api=self._api,

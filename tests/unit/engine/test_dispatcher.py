@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from evs_operator.cloud.budget import MOST_IN_FLIGHT, Budget
-from evs_operator.engine.dispatcher import WORKERS, CallBudget, Dispatcher, Lane, Route
+from evs_operator.engine.dispatcher import WORKERS, Dispatcher, Route
+from evs_operator.engine.lane import CallBudget, Lane
 from evs_operator.engine.scheduler import Scheduler
 from evs_operator.engine.store import Entry
 

@@ -1,0 +1,110 @@
+"""One question to the cloud about one EvsJob, and its consequences for connection, budget and what is learned.
+
+Called by the poller, which decides and writes. An answer and a failure are observations alike; what they mean for the
+status is not looked at here (`core.decide`).
+"""
+
+from __future__ import annotations
+
+from evs_operator.api.reasons import Reason
+from evs_operator.cloud import errors
+from evs_operator.cloud.budget import Budget
+from evs_operator.cloud.job import Outcome as Word
+from evs_operator.core.durations import Durations
+from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
+from evs_operator.core.schedule import teach
+from evs_operator.observe.metrics import Metrics
+
+from . import intervals
+from .clock import Clock
+from .lane import CallBudget
+from .session import Caller, Session
+from .sessions import ConnectionTroubleError, Sessions, short_name
+from .store import Entry
+from .under_way import CallsUnderWay
+
+Observed = tuple[Session | None, str | None, Observation | None]
+"""Session and project that were asked with, and what came of it."""
+
+
+class Inquiry:
+    """Asks about EvsJobs; `calls` are those under way."""
+
+    def __init__(self, sessions: Sessions, durations: Durations, metrics: Metrics, clock: Clock) -> None:
+        self.calls = CallsUnderWay()
+        self._sessions = sessions
+        self._durations = durations
+        self._metrics = metrics
+        self._clock = clock
+
+    async def observe(self, entry: Entry, call: CallBudget | None) -> Observed:
+        """Ask the cloud; a connection that cannot be used is an observation too.
+
+        Without an observation no call could go: it has to be taken from another budget, or was taken before a 429; or
+        the call was given up, because the spec changed.
+        """
+        if entry.spec is None:
+            raise ValueError("an EvsJob without a readable spec cannot be polled")
+        entry.connection = short_name(self._sessions.key_of(entry.namespace, entry.spec))
+        entry.held_until = None
+        for _ in range(2):
+            try:
+                session, project_id, client = await self._sessions.client_for(
+                    entry.namespace, entry.spec, urgent=entry.request_open
+                )
+            except ConnectionTroubleError as trouble:
+                entry.failures += 1
+                entry.held_until = trouble.again_at if entry.request_open else None
+                return None, None, trouble.trouble
+            if call is not session.budget or self._clock() < session.budget.paused_until:
+                return session, project_id, None
+            observation = await self._poll(entry, session, project_id, client)
+            if not isinstance(observation, Trouble):
+                break
+            if observation.reason is not Reason.UNAUTHORIZED or session.block is not None:
+                entry.failures += 1
+                break
+            # refused, but the Secret holds another credential by now: that one is tried at once
+        return session, project_id, observation
+
+    async def _poll(self, entry: Entry, session: Session, project_id: str, client: Caller) -> Observation | None:
+        if entry.spec is None:
+            raise ValueError("an EvsJob without a readable spec cannot be polled")
+        started, budget = self._clock(), session.budget
+        entry.last_poll = started
+        self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
+        try:
+            async with self.calls.begin(entry.uid, entry.spec.target()):
+                job = await client.get_job(project_id, entry.spec.job_id)
+        except TimeoutError:
+            budget.unanswered(started)
+            return None
+        except errors.CloudError as error:
+            return await self._failed(session, budget, error, started)
+        finally:
+            self.calls.end(entry.uid)
+        entry.failures = 0
+        budget.answered(self._clock(), started)
+        previous = entry.history
+        entry.history = intervals.told(entry, session.uid, job, self._clock)
+        if not entry.finished:
+            end = None if job.outcome is Word.IN_PROGRESS else job.end_time or self._clock.wall()
+            last = previous.last_poll if previous else None
+            teach(self._durations, entry.history, last, self._clock.at(end) if end else None)
+        return JobSeen(job)
+
+    async def _failed(self, session: Session, budget: Budget, error: errors.CloudError, started: float) -> Observation:
+        """Take the consequences of a failed call for its connection, and say what it means for the job."""
+        now = self._clock()
+        if error.shared or error.signing_in:
+            budget.unused()  # EVS was not asked
+        elif isinstance(error, errors.RateLimited):
+            self._metrics.throttled.inc()
+            budget.throttled(now, error.retry_after, started)
+        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
+            budget.unanswered(started)
+        else:
+            budget.answered(now, started)
+        if isinstance(error, errors.Unauthorized) and not error.shared:
+            await self._sessions.refresh(session)
+        return trouble_of(error)
