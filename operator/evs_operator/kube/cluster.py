@@ -70,8 +70,7 @@ class Cluster:
         headers = await self.headers()
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self.tls()),
-            # A list is not compressed: that takes both sides longer than the way of 1 MB does.
-            headers={**headers, "Accept-Encoding": "identity"},
+            headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
