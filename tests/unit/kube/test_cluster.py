@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 import os
 import ssl
 import subprocess
@@ -191,7 +192,9 @@ def test_a_token_that_kubernetes_replaced_is_read_again_within_a_minute(
     assert token.read() == "two"
 
 
-def test_a_pod_never_imports_the_official_client() -> None:
-    code = "import sys, evs_operator.engine.supervisor; sys.exit('kubernetes' in sys.modules)"
+@pytest.mark.parametrize("module", ["kubernetes", "rich"])
+def test_a_pod_imports_neither_the_official_client_nor_what_the_command_line_of_httpx_needs(module: str) -> None:
+    code = f"import sys, evs_operator.engine.supervisor; sys.exit({module!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ}, check=False, timeout=60)
     assert done.returncode == 0
+    assert importlib.util.find_spec(module) is not None, "where it is not installed this test says nothing"
