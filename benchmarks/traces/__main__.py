@@ -36,6 +36,7 @@ def _plan(full: bool, seed: int, variant: Variant) -> dict[str, Callable[[], str
         "calm": lambda: runs.day(f"calm{note}", calm(seed=seed, variant=variant)),
         "rough": lambda: runs.day(f"rough{note}", rough(seed=seed, variant=variant), RESTARTS),
         "cold": lambda: runs.cold(100 if full else 30),
+        "bursts": runs.bursts,
         "hours": lambda: runs.hours((10.0, 3.0, 1 / 3, 0.1) if full else (3.0, 1 / 3)),
         "backlog": lambda: runs.short_budget("backlog 9500, 1.5", backlog(9500, 1.5), 9500),
         "crowd": lambda: runs.short_budget("crowd", crowd()),

@@ -20,6 +20,7 @@ from benchmarks.traces.worlds import (
     Variant,
     abrupt,
     backlog,
+    burst,
     calm,
     crowd,
     measured,
@@ -90,7 +91,7 @@ def prices(jobs: Sequence[TraceJob]) -> str:
     """Compare at equal calls and at equal latency, by the price alone and with a lower minimum."""
     lines = []
     for low in (2.0, 1.0):
-        for price in (0.03, 0.05, 0.07, 0.095, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0):
+        for price in (0.03, 0.05, 0.07, 0.088, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0):
             it = summary("", replay(jobs, Ours(price=price, low=low))).all
             lines.append([f"{price:g}", f"{low:g}", f"{it.calls:.2f}", f"{it.mean:.2f}", f"{it.p95:.1f}"])
     return "## calm, by price\n\n" + table(["price", "minimum", "calls", "mean", "p95"], lines)
@@ -115,6 +116,21 @@ def cold(traces: int) -> str:
     ]
     heads = ["cold start", "calls", "mean", "cost", "to 0.1 of age"]
     return f"## cold, {traces} traces of 100 jobs\n\n" + table(heads, lines)
+
+
+def bursts() -> str:
+    """Equal jobs that begin together with nothing learned before, as many as one and as 300."""
+    lines = []
+    for shortest in (5.0, 20.0, 60.0, 300.0):
+        works = [shortest * 1.6 ** (step / 12) for step in range(12)]
+        for count, within, times in ((1, 0.0, 24), (300, 0.0, 1), (300, 15.0, 1)):
+            runs = [replay(burst(count, work, within, seed), Ours()) for seed, work in enumerate(works * times)]
+            it = figures([row for run in runs for row in zip(run.calls, run.latency, strict=True)])
+            begun = f"{count}, within {within:g} s" if within else str(count)
+            line = [f"{shortest:g} to {1.6 * shortest:g} s", begun]
+            lines.append(line + [f"{value:.2f}" for value in (it.calls, it.mean, it.p95, it.cost)])
+    heads = ["equal jobs of", "jobs", "calls", "mean", "p95", "cost"]
+    return "## bursts of equal jobs, nothing learned\n\n" + table(heads, lines)
 
 
 def hours(factors: Sequence[float]) -> str:

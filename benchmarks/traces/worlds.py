@@ -224,6 +224,16 @@ def crowd(n: int = 10_000, seed: int = 3, variant: Variant = STANDARD) -> list[T
     return jobs
 
 
+def burst(n: int, work: float, within: float, seed: int = 8) -> list[TraceJob]:
+    """Equal jobs of one type that begin within so many seconds."""
+    draw = Draw(seed)
+    jobs = []
+    for _ in range(n):
+        t = within * draw.u()
+        jobs.append(TraceJob("createVolume", t, t + min(1.0, work / 10), t + work, t + draw.u()))
+    return jobs
+
+
 def backlog(long: int, rate: float, seed: int = 4, variant: Variant = STANDARD) -> list[TraceJob]:
     """`long` retypes under way at time 0, then `rate` short jobs a second for an hour."""
     draw = Draw(seed, variant)
