@@ -48,6 +48,7 @@ class CloudJob:
     begin: float
     end: float
     kind: str = "createVolume"
+    sub_jobs: int = 0
 
 
 @dataclass(slots=True)
@@ -87,6 +88,10 @@ class Cloud:
         ended = now >= job.end
         if ended:
             self.seen_end.setdefault(job_id, now)
+        sub_jobs = tuple(self._told(f"{job_id}-{number}", job, ended) for number in range(job.sub_jobs))
+        return self._told(job_id, job, ended, sub_jobs)
+
+    def _told(self, job_id: str, job: CloudJob, ended: bool, sub_jobs: tuple[Job, ...] = ()) -> Job:
         return Job(
             job_id=job_id,
             job_type=job.kind,
@@ -96,7 +101,7 @@ class Cloud:
             entities={},
             error_code=None,
             fail_reason=None,
-            sub_jobs=(),
+            sub_jobs=sub_jobs,
         )
 
     def _time(self, moment: float) -> datetime:
@@ -116,9 +121,12 @@ class _Client:
 
 
 class _ApiServer:
-    """Takes every write and knows the Secrets; nothing fails here."""
+    """Takes every write, within `busy` seconds, and knows the Secrets; nothing fails here."""
 
     def __init__(self) -> None:
+        self.busy = 0.0
+        self.under_way: dict[str, int] = {}
+        self.most_batches = 0
         self.secrets: dict[str, str] = {}
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
         self.written_at: list[float] = []
@@ -136,9 +144,14 @@ class _ApiServer:
         if method == "DELETE":
             self.deleted[path.rpartition("/")[2]] = now
             return {}
+        status = more["body"]["status"]
+        self.under_way[path] = len(status.get("subJobs", ()))
+        self.most_batches = max(self.most_batches, sum(1 for subs in self.under_way.values() if subs))
+        await asyncio.sleep(self.busy)
+        del self.under_way[path]
         self.version += 1
-        self.written_at.append(now)
-        self.writes.append((path, more["body"]["status"]))
+        self.written_at.append(asyncio.get_running_loop().time())
+        self.writes.append((path, status))
         return {"metadata": {"resourceVersion": str(self.version)}}
 
 

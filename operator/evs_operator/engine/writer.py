@@ -5,8 +5,10 @@ A refused write (409) means that the object changed or is another one by now: it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,6 +33,10 @@ from .store import Entry, Store
 
 _log = logging.getLogger(__name__)
 _TRIES: Final = 5
+_LARGE: Final = 20
+"""Sub-jobs of a batch from which on the API server is busy with one status for long (0.08 s of CPU for a hundred)."""
+_LARGE_AT_ONCE: Final = 4
+"""Statuses of such batches under way together: with more of them the API server is too busy to tell its watchers."""
 
 
 class StatusWriter:
@@ -53,6 +59,7 @@ class StatusWriter:
         self._clock = clock
         self._redaction = redaction
         self._events = events
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def write(
         self,
@@ -73,7 +80,9 @@ class StatusWriter:
             redact = self._redaction.within(entry.namespace, texts)
             return decide(subject, entry.status, observation, self._clock.wall(), redact=redact, estimate=moment)
 
-        await self._apply(entry, decided)
+        large = isinstance(observation, JobSeen) and len(observation.job.sub_jobs) > _LARGE
+        async with self._large if large else nullcontext():
+            await self._apply(entry, decided)
 
     async def refuse(self, entry: Entry) -> None:
         """Write that the spec cannot be read."""

@@ -305,3 +305,22 @@ def test_a_day_of_jobs_is_seen_to_its_end_within_the_budget_and_none_starves() -
         judge(world, 1000)
 
     in_world(main)
+
+
+def test_no_more_than_four_large_statuses_are_written_together_and_small_ones_do_not_wait_for_them() -> None:
+    """An API server that is busy with the statuses of large batches is late to tell its watchers of any."""
+
+    async def main(world: World) -> None:
+        world.connect("ns", token="one", rate=100, burst=100)
+        world.api.busy = 1.0
+        for number in range(20):
+            world.add(f"batch-{number}", CloudJob(-60.0, -30.0, "batchCreateVolume", sub_jobs=100))
+        await world.run(1.0)
+        world.add("small", CloudJob(-60.0, -30.0, "batchCreateVolume", sub_jobs=2))
+        await world.run(2.0)
+        assert world.told_at("small", "JobSucceeded") is not None
+        await world.run(10.0)
+        assert all(world.told_at(f"batch-{number}", "JobSucceeded") for number in range(20))
+        assert world.api.most_batches == 5, "four of them, and the small one"
+
+    in_world(main)
