@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,16 +16,10 @@ from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.job import Job, Outcome
 from evs_operator.cloud.sign_in import auth_for
 from evs_simulator.world import DEMO_ACCESS_KEY, DEMO_SECRET_KEY
-from support.simulator import PROJECT, TOKEN, SimulatorProcess, run_simulator
+from support.simulator import PROJECT, TOKEN, SimulatorProcess
 
 KEY = AccessKey(DEMO_ACCESS_KEY, DEMO_SECRET_KEY)
 OTHER_PROJECT = "1" * 32
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[SimulatorProcess]:
-    with run_simulator() as running:
-        yield running
 
 
 @pytest.fixture

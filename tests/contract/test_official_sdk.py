@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,7 @@ from huaweicloudsdkevs.v2 import (  # type: ignore[import-untyped]
 )
 
 from evs_simulator.world import DEMO_ACCESS_KEY, DEMO_SECRET_KEY
-from support.simulator import PROJECT, SimulatorProcess, run_simulator
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[SimulatorProcess]:
-    with run_simulator() as running:
-        yield running
+from support.simulator import PROJECT, SimulatorProcess
 
 
 @pytest.fixture

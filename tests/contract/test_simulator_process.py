@@ -8,20 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.error
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
-from support.simulator import PROJECT, TOKEN, SimulatorProcess, run_simulator, start_simulator
+from support.simulator import PROJECT, TOKEN, SimulatorProcess, start_simulator
 
 HEADERS = {"X-Auth-Token": TOKEN}
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[SimulatorProcess]:
-    with run_simulator() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,18 +14,12 @@ from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Credentials, InstanceMetadata, Oidc
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.sign_in import SignIn
-from support.simulator import PROJECT, SimulatorProcess, run_simulator
+from support.simulator import PROJECT, SimulatorProcess
 
 METADATA = "/openstack/latest/securitykey"
 METADATA_TOKEN = "/meta-data/latest/api/token"
 ID_TOKEN = "/v3.0/OS-AUTH/id-token/tokens"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJvcGVyYXRvciJ9.c2lnbmF0dXJl"
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[SimulatorProcess]:
-    with run_simulator() as running:
-        yield running
 
 
 @pytest.fixture

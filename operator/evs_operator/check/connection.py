@@ -16,12 +16,21 @@ from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec, parse_con
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.spec import SpecError
 from evs_operator.cloud import errors
-from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.client import NO_ID, EvsClient
 from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.iam import iam_origin
 from evs_operator.cloud.sign_in import auth_for
 from evs_operator.cloud.transport import public_trust
-from evs_operator.engine.credentials import SECRET_KEYS, CredentialsError, credentials_of, secret_names, trust_of
+from evs_operator.engine.credentials import (
+    SECRET_KEYS,
+    CredentialsError,
+    credentials_of,
+    missing_keys,
+    secret_names,
+    trust_of,
+)
+from evs_operator.engine.session import title
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
@@ -31,7 +40,6 @@ from .answers import findings
 from .network import check_way
 from .report import Report
 
-_PROBE_JOB: Final = "0" * 32
 _NOT_SECRET: Final = frozenset({"username", "domainName"})
 _PROJECT: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -43,7 +51,8 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     namespace, name = named
     key = ObjectKey(EVS_CONNECTION if namespace else CLUSTER_EVS_CONNECTION, namespace, name)
     spec = await _read_spec(api, key, report)
-    if spec is None or not _may_be_called(spec, AllowList(settings.allow_endpoints), report):
+    allow = AllowList(settings.allow_endpoints)
+    if spec is None or not _may_be_called(spec, allow, report):
         return
     place = namespace or settings.operator_namespace
     secrets = await _read_secrets(api, place, spec, report)
@@ -56,8 +65,7 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     tls = _trust(spec, secrets, place, report)
     if credentials is None or tls is None:
         return
-    allow = AllowList(settings.allow_endpoints)
-    ways = dict.fromkeys(origin(way.removesuffix("/v3")) for way in (spec.auth.iam_endpoint, spec.endpoint) if way)
+    ways = dict.fromkeys(origin(iam_origin(way)) for way in (spec.auth.iam_endpoint, spec.endpoint) if way)
     for way in ways:
         if not await check_way(way, tls, allow, report):
             return
@@ -69,7 +77,7 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     error: errors.CloudError | None = None
     async with EvsClient(spec.endpoint, auth, tls=tls, allow=allow) as client:
         try:
-            await client.get_job(project_id, _PROBE_JOB)
+            await client.get_job(project_id, NO_ID)
         except errors.CloudError as found:
             error = found
             error.message = report.quoted(error.message)
@@ -78,16 +86,16 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
 
 
 async def _read_spec(api: KubeApi, key: ObjectKey, report: Report) -> ConnectionSpec | None:
-    title = f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"
+    what = title(key)
     try:
         body = await objects.read(api, key)
     except KubeError as error:
         if error.status not in (403, 404):
             raise
         told = {403: "may not be read: grant `get` on it", 404: "does not exist: create it, or correct the name"}
-        report.line(False, title, told[error.status])
+        report.line(False, what, told[error.status])
         return None
-    report.line(True, title, "is there")
+    report.line(True, what, "is there")
     try:
         spec = parse_connection(body.get("spec"), cluster=key.kind == CLUSTER_EVS_CONNECTION)
     except SpecError as error:
@@ -144,12 +152,11 @@ def _own_identity(spec: ConnectionSpec, settings: Settings, report: Report) -> C
 
 def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:
     auth, data = spec.auth, secrets[spec.auth.secret_name or ""]
-    missing = [key for key in SECRET_KEYS[auth.kind] if not data.get(key, "").strip()]
-    title = f"Secret {namespace}/{auth.secret_name}"
-    if missing:
-        report.line(False, title, f"lacks {', '.join(missing)}: add what auth.{auth.kind} needs")
+    what = f"Secret {namespace}/{auth.secret_name}"
+    if missing := missing_keys(auth.kind, data):
+        report.line(False, what, f"lacks {', '.join(missing)}: add what auth.{auth.kind} needs")
         return None
-    report.line(True, title, f"has {', '.join(SECRET_KEYS[auth.kind])}")
+    report.line(True, what, f"has {', '.join(SECRET_KEYS[auth.kind])}")
     return credentials_of(spec, (data,), namespace, "")
 
 

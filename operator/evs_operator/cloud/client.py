@@ -25,7 +25,7 @@ from .transport import CloudTransport, OnCall
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read; 10,000 sub-jobs are 2.6 MB."""
 
-_NO_ID: Final = "0" * 32
+NO_ID: Final = "0" * 32
 """No job and no project has this id."""
 _URLS: Final = 1024
 """URLs that are kept parsed: a job is asked for several times, and parsing is a tenth of a poll."""
@@ -113,7 +113,7 @@ class EvsClient:
             await self._get(self._origin, auth=proof)
             return
         try:
-            await self.get_job(project_id or _NO_ID, _NO_ID)
+            await self.get_job(project_id or NO_ID, NO_ID)
         except (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected) as error:
             if error.signing_in:
                 raise

@@ -93,8 +93,8 @@ class CloudTransport(httpx.AsyncBaseTransport):
             self._check(request.url.scheme, where)
             response = await self._inner.handle_async_request(request)
             response.request = request
-            _refuse_compressed(response.headers.get("content-encoding"), where)
             if not response.is_closed and isinstance(response.stream, httpx.AsyncByteStream):
+                _refuse_compressed(response.headers.get("content-encoding"), where)
                 response.stream = _Limited(response.stream, self._max_body, where)
                 await response.aread()
         except EndpointNotAllowed as error:

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-from evs_operator.api.connection import ConnectionSpec
+from evs_operator.api.connection import AuthKind, ConnectionSpec
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.cloud.credentials import AccessKey, Credentials, InstanceMetadata, Oidc, Password, Token
 from evs_operator.core.observation import Trouble
@@ -53,6 +53,11 @@ def unreadable(namespace: str, name: str, status: int) -> CredentialsError:
     return CredentialsError(what, ConnectionReason.SECRET_NOT_FOUND)
 
 
+def missing_keys(kind: AuthKind, data: Secret) -> list[str]:
+    """Return what a Secret lacks for a way to sign in."""
+    return [key for key in SECRET_KEYS[kind] if not data.get(key, "").strip()]
+
+
 def credentials_of(spec: ConnectionSpec, secrets: tuple[Secret, ...], namespace: str, token_file: str) -> Credentials:
     """Return the credential; raises CredentialsError where the Secret lacks something."""
     auth = spec.auth
@@ -61,8 +66,7 @@ def credentials_of(spec: ConnectionSpec, secrets: tuple[Secret, ...], namespace:
     if auth.kind == "instanceMetadata":
         return InstanceMetadata(auth.metadata_endpoint or "")
     data = secrets[0]
-    missing = [key for key in SECRET_KEYS[auth.kind] if not data.get(key, "").strip()]
-    if missing:
+    if missing := missing_keys(auth.kind, data):
         what = f"Secret {namespace}/{auth.secret_name} lacks {', '.join(missing)} for auth.{auth.kind}"
         raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
     value = {key: text.strip() for key, text in data.items()}

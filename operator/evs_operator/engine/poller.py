@@ -122,16 +122,20 @@ class Poller:
         """Schedule an entry that is new or changed; nothing is polled that has ended and is not asked for."""
         now = self._clock()
         if entry.finished and not entry.request_open and self._is_settled(entry):
-            due = intervals.delete_at(entry, self._clock)
             shrink(entry)
-            if due is None:
-                self._scheduler.cancel(entry)
-            else:
-                self._scheduler.schedule(entry, max(due, now))
+            self._rest(entry, now)
             return
         entry.poll_at = now
         entry.failures = 0
         self._scheduler.schedule(entry, now)
+
+    def _rest(self, entry: Entry, now: float) -> None:
+        """Let an EvsJob be until its time to live is over, where it has one."""
+        gone = intervals.delete_at(entry, self._clock)
+        if gone is None:
+            self._scheduler.cancel(entry)
+        else:
+            self._scheduler.schedule(entry, max(gone, now))
 
     def _is_settled(self, entry: Entry) -> bool:
         return entry.spec is not None and entry.observed_generation == entry.generation
@@ -240,11 +244,7 @@ class Poller:
             self.consider(entry)
             return
         if entry.spec.suspend:
-            gone = intervals.delete_at(entry, self._clock)
-            if gone is None:
-                self._scheduler.cancel(entry)
-            else:
-                self._scheduler.schedule(entry, max(gone, now))
+            self._rest(entry, now)
             return
         if observation is not None:
             entry.poll_at = now + self.due.wait(entry, observation, session, now)
