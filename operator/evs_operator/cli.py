@@ -1,4 +1,4 @@
-"""The command line: `evs-operator run` and `evs-operator check`.
+"""The command line: `evs-operator run`, `check` and `endpoints`.
 
 Called by the console script and by `python -m evs_operator`. Exit codes: 2 for wrong flags or variables, with one
 line on stderr; 130 after Ctrl-C; else what the command returns. Logging is set up before the command starts, so that
@@ -16,9 +16,10 @@ from typing import NoReturn
 
 from evs_operator import __version__
 
+from .introduction import endpoint_lines
 from .observe import logs
 from .observe.redact import Redactor
-from .settings import Settings, SettingsError, add_flags, read_settings
+from .settings import Settings, SettingsError, add_endpoint_flags, add_flags, read_settings
 
 _WRONG_USE = 2
 _INTERRUPTED = 130
@@ -46,11 +47,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"evs-operator {flags.command}: {error}", file=sys.stderr)  # noqa: T201  # the command's answer
         return _WRONG_USE
+    if flags.command == "endpoints":
+        return _list_endpoints(settings)
     logs.configure(settings.log_format, settings.log_level, Redactor())
     try:
         return _in_loop(_command(flags.command), settings)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _list_endpoints(settings: Settings) -> int:
+    lines = endpoint_lines(settings)
+    for line in lines:
+        print(line)  # noqa: T201  # the command's answer
+    if not lines:
+        print("no endpoint is allowed: name them with --allow-endpoint", file=sys.stderr)  # noqa: T201  # the answer
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     add_flags(run, run=True)
     check = commands.add_parser("check", help="is everything in place to run?", allow_abbrev=False)
     add_flags(check, run=False)
+    endpoints = commands.add_parser("endpoints", help="which endpoints may connections name?", allow_abbrev=False)
+    add_endpoint_flags(endpoints)
     return parser
 
 

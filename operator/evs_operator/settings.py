@@ -48,15 +48,16 @@ class Settings:
     """How to run. `namespaces` empty means all; `http_address` is (host, port), host "" for all addresses.
 
     `kubeconfig` None leaves the choice to the in-cluster configuration and `KUBECONFIG`; `allow_endpoints` are
-    origins or `https://*.domain`, in lower case. `allow_auth` are the ways to sign in as the operator itself that
-    ClusterEvsConnections may use: `oidc` with the token in `oidc_token_file`, `instanceMetadata`. `connection`
-    (namespace or "", name) and `project` are of `check`.
+    origins or `https://*.domain`, in lower case, besides the public clouds where `default_endpoints`. `allow_auth` are
+    the ways to sign in as the operator itself that ClusterEvsConnections may use: `oidc` with the token in
+    `oidc_token_file`, `instanceMetadata`. `connection` (namespace or "", name) and `project` are of `check`.
     """
 
     kubeconfig: Path | None = None
     namespaces: tuple[str, ...] = ()
     operator_namespace: str = _DEFAULT_NAMESPACE
     allow_endpoints: tuple[str, ...] = ()
+    default_endpoints: bool = True
     allow_auth: tuple[str, ...] = ()
     oidc_token_file: str = _OIDC_TOKEN_FILE
     http_address: tuple[str, int] = field(default=("", 8080))
@@ -67,18 +68,29 @@ class Settings:
     project: str | None = None
 
 
+def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say which endpoints may be called; `endpoints` takes these alone."""
+    parser.add_argument(
+        "--allow-endpoint",
+        action="append",
+        metavar="URL",
+        help="origin, or https://*.example.com, that connections may name besides the public clouds (repeatable)",
+    )
+    parser.add_argument(
+        "--no-default-endpoints",
+        action="store_true",
+        default=None,
+        help="allow no public cloud, only what --allow-endpoint names; `evs-operator endpoints` lists what is allowed",
+    )
+
+
 def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
     """Add the flags of `run`, or those of them that `check` takes."""
     add = parser.add_argument
     add("--kubeconfig", metavar="FILE", help="kubeconfig; default: in-cluster configuration, then KUBECONFIG")
     add("--namespace", action="append", metavar="NS", help="namespace to work in (repeatable); default: all")
     add("--operator-namespace", metavar="NS", help="where Secrets of ClusterEvsConnections are; default: the pod's own")
-    add(
-        "--allow-endpoint",
-        action="append",
-        metavar="URL",
-        help="origin, or https://*.example.com, that connections may name besides the public clouds (repeatable)",
-    )
+    add_endpoint_flags(parser)
     add(
         "--allow-auth",
         action="append",
@@ -117,6 +129,7 @@ def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.env
         namespaces=read.many("namespace", _namespace),
         operator_namespace=read.one("operator_namespace", _namespace, _own_namespace()),
         allow_endpoints=read.many("allow_endpoint", _endpoint),
+        default_endpoints=not read.flag("no_default_endpoints"),
         allow_auth=read.many("allow_auth", _auth_kind),
         oidc_token_file=read.one("oidc_token_file", _token_file, _OIDC_TOKEN_FILE),
         http_address=read.one("http_address", _address, ("", 8080)),

@@ -66,6 +66,7 @@ SWITCHES: dict[str, Switch] = {
     "clusterConnections": Switch("disabled", hides="[clusterevsconnections/status]", alone=True),
     "connections": Switch({"shared": CONNECTION}, "kind: ClusterEvsConnection\nmetadata:\n  name: shared"),
     "allowEndpoints": Switch(["https://*.example.com"], '"--allow-endpoint=https://*.example.com"'),
+    "defaultEndpoints": Switch(False, "- --no-default-endpoints"),
     "allowAuth": Switch(["oidc", "instanceMetadata"], "--allow-auth=instanceMetadata"),
     "oidcToken.audience": Switch("iam", 'audience: "iam"', beside={"allowAuth": ["oidc"]}),
     "oidcToken.expirationSeconds": Switch(7200, "expirationSeconds: 7200", beside={"allowAuth": ["oidc"]}),
@@ -301,6 +302,7 @@ def test_every_flag_of_run_can_be_reached_and_what_is_rendered_is_understood(hel
     assert [settings.leader_elect for settings in read] == [False, True, True]
     assert read[0].http_address == ("", 8080)
     assert read[0].operator_namespace == "evs"
+    assert [settings.default_endpoints for settings in read] == [True, False, True]
     assert read[1].allow_endpoints == ("https://*.example.com",)
     assert read[1].allow_auth == ("oidc", "instanceMetadata")
     assert read[2].namespaces == ("team-a", "team-b")

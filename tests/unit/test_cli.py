@@ -78,6 +78,8 @@ def test_the_exit_code_is_the_commands_own(started: list[tuple[str, Settings]]) 
         (["check", "--connection", "/main"], "--connection"),
         (["check", "--connection", "../main"], "--connection"),
         (["check", "--project", "eu-de_demo"], "--project"),
+        (["endpoints", "--allow-endpoint", "evs.example.com"], "--allow-endpoint: 'evs.example.com' is not allowed"),
+        (["endpoints", "--namespace", "a"], "--namespace"),
         (["chekc"], "chekc"),
         (["--bogus"], "--bogus"),
     ],
@@ -120,7 +122,7 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(capsys: pyte
 
 
 def test_help_is_plain_ascii_so_that_every_terminal_can_show_it(capsys: pytest.CaptureFixture[str]) -> None:
-    for argv in (["--help"], ["run", "--help"], ["check", "--help"]):
+    for argv in (["--help"], ["run", "--help"], ["check", "--help"], ["endpoints", "--help"]):
         assert exit_of(argv) == 0
     assert capsys.readouterr().out.isascii()
 

@@ -17,6 +17,7 @@ FLAGS = (
     "namespace",
     "operator_namespace",
     "allow_endpoint",
+    "no_default_endpoints",
     "allow_auth",
     "oidc_token_file",
     "http_address",
@@ -24,7 +25,7 @@ FLAGS = (
     "log_format",
     "log_level",
 )
-TEXT_FLAGS = tuple(name for name in FLAGS if name != "leader_elect")
+TEXT_FLAGS = tuple(name for name in FLAGS if name not in ("leader_elect", "no_default_endpoints"))
 
 
 def read(*argv: str, **variables: str) -> Settings:
@@ -60,6 +61,7 @@ def test_without_flags_and_variables_every_setting_has_its_documented_default() 
         namespaces=(),
         operator_namespace="evs-operator",
         allow_endpoints=(),
+        default_endpoints=True,
         allow_auth=(),
         oidc_token_file="/var/run/secrets/evs-operator.dev/oidc/token",
         http_address=("", 8080),
@@ -72,7 +74,15 @@ def test_without_flags_and_variables_every_setting_has_its_documented_default() 
 def test_every_flag_is_read(kubeconfig: Path) -> None:
     given_flags = [
         *("--kubeconfig", str(kubeconfig), "--namespace", "team-a", "--namespace", "team-b"),
-        *("--operator-namespace", "ops", "--allow-endpoint", "https://evs.example.com", "--http-address", "[::1]:9"),
+        *(
+            "--no-default-endpoints",
+            "--operator-namespace",
+            "ops",
+            "--allow-endpoint",
+            "https://evs.example.com",
+            "--http-address",
+            "[::1]:9",
+        ),
         *("--allow-auth", "oidc", "--allow-auth", "instanceMetadata", "--oidc-token-file", "/var/run/token"),
         *("--leader-elect", "--log-format", "text", "--log-level", "debug"),
     ]
@@ -81,6 +91,7 @@ def test_every_flag_is_read(kubeconfig: Path) -> None:
         namespaces=("team-a", "team-b"),
         operator_namespace="ops",
         allow_endpoints=("https://evs.example.com",),
+        default_endpoints=False,
         allow_auth=("oidc", "instanceMetadata"),
         oidc_token_file="/var/run/token",
         http_address=("::1", 9),
@@ -96,6 +107,7 @@ def test_every_flag_has_a_variable_of_the_same_name(kubeconfig: Path) -> None:
         namespace="team-a, team-b",
         operator_namespace="ops",
         allow_endpoint="https://evs.example.com,http://127.0.0.1:9000",
+        no_default_endpoints="yes",
         allow_auth="instanceMetadata, oidc",
         oidc_token_file="/var/run/token",
         http_address="0.0.0.0:8081",
@@ -108,6 +120,7 @@ def test_every_flag_has_a_variable_of_the_same_name(kubeconfig: Path) -> None:
         namespaces=("team-a", "team-b"),
         operator_namespace="ops",
         allow_endpoints=("https://evs.example.com", "http://127.0.0.1:9000"),
+        default_endpoints=False,
         allow_auth=("instanceMetadata", "oidc"),
         oidc_token_file="/var/run/token",
         http_address=("0.0.0.0", 8081),

@@ -71,6 +71,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range .Values.scopedNamespaces }}
 - --namespace={{ . }}
 {{- end }}
+{{- if not .Values.defaultEndpoints }}
+- --no-default-endpoints
+{{- end }}
 {{- range .Values.allowEndpoints }}
 - {{ printf "--allow-endpoint=%s" . | quote }}
 {{- end }}

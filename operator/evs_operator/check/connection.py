@@ -51,7 +51,7 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     namespace, name = named
     key = ObjectKey(EVS_CONNECTION if namespace else CLUSTER_EVS_CONNECTION, namespace, name)
     spec = await _read_spec(api, key, report)
-    allow = AllowList(settings.allow_endpoints)
+    allow = AllowList(settings.allow_endpoints, defaults=settings.default_endpoints)
     if spec is None or not _may_be_called(spec, allow, report):
         return
     place = namespace or settings.operator_namespace

@@ -13,18 +13,21 @@ from urllib.parse import urlsplit
 
 from .addresses import is_public, is_shared
 
-DEFAULT_PATTERNS: Final = (
-    "https://*.otc.t-systems.com",
-    "https://*.sc.otc.t-systems.com",
-    "https://*.myhuaweicloud.com",
-    "https://*.myhuaweicloud.eu",
-    "https://*.prod-cloud-ocb.orange-business.com",
-    "https://*.hc.sbercloud.ru",
+T_CLOUD_PUBLIC: Final = "T Cloud Public"
+HUAWEI_CLOUD: Final = "Huawei Cloud"
+DEFAULT_DOMAINS: Final = (
+    (T_CLOUD_PUBLIC, ".otc.t-systems.com"),
+    (T_CLOUD_PUBLIC, ".sc.otc.t-systems.com"),
+    (HUAWEI_CLOUD, ".myhuaweicloud.com"),
+    (HUAWEI_CLOUD, ".myhuaweicloud.eu"),
 )
-"""Public domains of EVS and IAM (evs-api 10)."""
+"""Clouds that are allowed unnamed, with the domains of their EVS and IAM. Any other cloud has to be named."""
 
-# `service.region` and nothing between: in the same domains users own host names, such as those of their buckets
-_SERVICE = re.compile(r"(?:(?:evs|iam|iam-pub)\.[a-z]{2,3}-[a-z0-9-]+|iam)")
+DEFAULT_HOSTS: Final = ("evs.REGION", "iam.REGION", "iam-pub.REGION", "iam")
+"""What is allowed in each of them; REGION stands for the name of a region, such as eu-de."""
+
+# Nothing between service and region: in the same domains users own host names, such as those of their buckets.
+_SERVICE = re.compile("|".join(re.escape(host).replace("REGION", "[a-z]{2,3}-[a-z0-9-]+") for host in DEFAULT_HOSTS))
 _WILDCARD = re.compile(r"https://\*(?:\.[a-z0-9-]+)+", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 # 2130706433, 127.1, 0x7f.0.0.1, 0177.0.0.1: the system's resolver takes them for IPv4 addresses
@@ -53,17 +56,17 @@ def origin(url: str) -> str:
 
 
 class AllowList:
-    """Origins that may be called: the public clouds, and what the operator's flags name.
+    """Origins that may be called: the public clouds (unless `defaults` is False), and what the operator's flags name.
 
     `https://*.example.com` allows hosts below a domain; plain http, an address, a name inside the cluster, and a name
     that stands for an address of this machine or of a private network, only where the origin is named exactly.
     """
 
-    def __init__(self, named: Sequence[str] = ()) -> None:
+    def __init__(self, named: Sequence[str] = (), *, defaults: bool = True) -> None:
         self._exact = frozenset(origin(pattern) for pattern in named if "*" not in pattern)
         self._places = frozenset(_place(exact) for exact in self._exact)
         self._suffixes = tuple(_suffix(pattern) for pattern in named if "*" in pattern)
-        self._public = tuple(pattern.removeprefix("https://*") for pattern in DEFAULT_PATTERNS)
+        self._public = tuple(domain for _, domain in DEFAULT_DOMAINS) if defaults else ()
 
     def check(self, url: str) -> None:
         """Raise EndpointNotAllowed unless the URL's origin may be called."""
@@ -77,10 +80,8 @@ class AllowList:
                 return
             if parts.port is None and self._is_public_service(host):
                 return
-        raise EndpointNotAllowed(
-            f"endpoint {wanted} is not allowed: name it with --allow-endpoint, "
-            "or use an EVS endpoint of a public region"
-        )
+        otherwise = ", or use an EVS endpoint of a public region" if self._public else ""
+        raise EndpointNotAllowed(f"endpoint {wanted} is not allowed: name it with --allow-endpoint{otherwise}")
 
     def check_address(self, host: str, port: int, address: str) -> None:
         """Raise EndpointNotAllowed where a host stands for an address that no name may lead to unnamed."""

@@ -18,6 +18,7 @@ from typing import Final
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.core.durations import Durations
+from evs_operator.introduction import introduction
 from evs_operator.kube import source
 from evs_operator.kube.access import Access, missing_access
 from evs_operator.kube.api import KubeApi, KubeError
@@ -58,6 +59,7 @@ async def run(settings: Settings) -> int:
     """Run the operator until SIGTERM or SIGINT; return the exit code."""
     redaction = Redaction()
     logs.configure(settings.log_format, settings.log_level, redaction)
+    _log.info("%s", introduction(settings, os.environ))
     try:
         cluster = await load_cluster(settings.kubeconfig)
     except ClusterError as error:
@@ -87,7 +89,7 @@ class Operator:
         self._scheduler = Scheduler()
         self._sessions = Sessions(
             self._api,
-            AllowList(settings.allow_endpoints),
+            AllowList(settings.allow_endpoints, defaults=settings.default_endpoints),
             settings.operator_namespace,
             self._clock,
             platform=PlatformAuth(frozenset(settings.allow_auth), settings.oidc_token_file),

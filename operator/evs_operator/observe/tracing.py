@@ -60,10 +60,17 @@ class Tracing:
 NO_TRACING: Final = Tracing()
 
 
+def receiver_of(environment: Mapping[str, str]) -> str | None:
+    """Return the name of the variable that asks for traces; None where none does, or all are switched off."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    return next((name for name in _RECEIVERS if environment.get(name)), None)
+
+
 def tracing_of(environment: Mapping[str, str]) -> Tracing:
     """Return what the variables of OpenTelemetry ask for; say so where it cannot be had."""
-    named = next((name for name in _RECEIVERS if environment.get(name)), None)
-    if named is None or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    named = receiver_of(environment)
+    if named is None:
         return NO_TRACING
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

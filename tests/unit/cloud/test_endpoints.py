@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.endpoints import DEFAULT_DOMAINS, DEFAULT_HOSTS, AllowList, EndpointNotAllowed, origin
 
 PUBLIC = [
     "https://evs.eu-de.otc.t-systems.com",
@@ -19,12 +19,12 @@ PUBLIC = [
     "https://iam.myhuaweicloud.com",
     "https://evs.eu-west-101.myhuaweicloud.eu",
     "https://iam.eu-west-101.myhuaweicloud.eu",
-    "https://evs.eu-west-0.prod-cloud-ocb.orange-business.com",
-    "https://evs.ru-moscow-1.hc.sbercloud.ru",
     "https://EVS.EU-DE.OTC.T-SYSTEMS.COM:443/v2/0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6",
 ]
 FOREIGN = [
     "https://evs.example.com",
+    "https://evs.eu-west-0.prod-cloud-ocb.orange-business.com",
+    "https://evs.ru-moscow-1.hc.sbercloud.ru",
     "https://otc.t-systems.com",
     "https://evs.otc.t-systems.com",
     "https://evs.eu-de.otc.t-systems.com.example.com",
@@ -159,6 +159,30 @@ def test_a_named_origin_is_allowed_with_its_scheme_and_port_only() -> None:
 
 def test_naming_an_origin_keeps_the_public_ones_allowed() -> None:
     AllowList(["https://evs.corp.example"]).check(PUBLIC[0])
+
+
+def test_without_the_defaults_only_what_is_named_is_allowed() -> None:
+    allow = AllowList(["https://evs.corp.example", "https://*.otc.t-systems.com"], defaults=False)
+    allow.check("https://evs.corp.example")
+    allow.check("https://evs.eu-de.otc.t-systems.com")
+    for url in ("https://evs.cn-north-4.myhuaweicloud.com", "https://iam.myhuaweicloud.com"):
+        with pytest.raises(EndpointNotAllowed, match=r"name it with --allow-endpoint$"):
+            allow.check(url)
+
+
+def test_without_the_defaults_a_name_of_a_public_cloud_may_not_stand_for_a_shared_address() -> None:
+    with pytest.raises(EndpointNotAllowed):
+        AllowList(defaults=False).check_address("evs.eu-de.otc.t-systems.com", 443, "100.125.0.1")
+
+
+@pytest.mark.parametrize("host", DEFAULT_HOSTS)
+@pytest.mark.parametrize(("cloud", "domain"), DEFAULT_DOMAINS)
+def test_every_default_that_is_listed_is_allowed(host: str, cloud: str, domain: str) -> None:
+    AllowList().check(f"https://{host.replace('REGION', 'eu-de')}{domain}")
+
+
+def test_the_default_clouds_are_the_two_that_the_documentation_names() -> None:
+    assert {cloud for cloud, _ in DEFAULT_DOMAINS} == {"T Cloud Public", "Huawei Cloud"}
 
 
 def test_a_wildcard_allows_https_hosts_below_the_domain_and_not_the_domain() -> None:
