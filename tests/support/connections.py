@@ -99,13 +99,13 @@ class World:
 
     def __init__(self, **sessions: Any) -> None:
         self.now = 1_770_110_100.0
-        self.api = FakeApi()
+        self.api: FakeApi = sessions.pop("api", None) or FakeApi()
         self.cloud = FakeCloud()
         self.changed: list[ObjectKey] = []
         self.healed: list[ObjectKey] = []
         self.held: dict[str, str] = {}
         allow = sessions.pop("allow", None) or AllowList()
-        self.clock = Clock(lambda: self.now, lambda: self.now)
+        self.clock: Clock = sessions.pop("clock", None) or Clock(lambda: self.now, lambda: self.now)
         self.sessions = _Sessions(
             cast(KubeApi, self.api), allow, "evs-operator", self.clock, hold=self._held, **sessions
         )

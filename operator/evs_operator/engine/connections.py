@@ -21,7 +21,8 @@ from .clock import Clock
 from .connection_writer import ConnectionWriter
 from .poller import Poller
 from .redaction import Redaction
-from .rounds import TICK, due_reads
+from .rounds import TICK
+from .secret_looks import SecretLooks
 from .session import Session
 from .sessions import Sessions, short_name
 from .verification import Verification
@@ -55,9 +56,11 @@ class Connections:
         self._redaction = redaction
         self._namespaces = tuple(namespaces)
         self._wake = wake
+        self._looks = SecretLooks(self._look_at, clock)
         self._verification = Verification(sessions, clock)
         self._next_resync = 0.0
         self._next_namespaces = 0.0
+        self._at_namespaces: asyncio.Task[None] | None = None
         sessions.on_change = writer.mark
         sessions.on_healed = self._poll_healed
 
@@ -83,22 +86,32 @@ class Connections:
                 await asyncio.sleep(TICK)
                 await self._round()
         finally:
+            if self._at_namespaces is not None:
+                self._at_namespaces.cancel()
+            await self._looks.aclose()
             await self._verification.aclose()
 
     async def _round(self) -> None:
         now = self._clock()
-        await asyncio.gather(*(self._look_at(session) for session in due_reads(self._sessions, now)))
+        self._looks.start_due(self._sessions)
         self._verification.start_due(self._sessions)
-        if now >= self._next_namespaces:
+        if now >= self._next_namespaces and (self._at_namespaces is None or self._at_namespaces.done()):
             self._next_namespaces = now + _NAMESPACES
-            for key, namespace in await self._sessions.tenancy.newly_allowed():
-                self._poll_jobs_of(key, namespace)
+            self._at_namespaces = asyncio.create_task(self._look_at_namespaces(), name="namespaces")
         if now >= self._next_resync:
             self._next_resync = now + _RESYNC * random.uniform(0.9, 1.1)
             await self._resync()
             self._redaction.forget_unused({session.key.namespace for session in self._sessions}, now)
         await self._writer.write()
         await self._sessions.close_retired(now)
+
+    async def _look_at_namespaces(self) -> None:
+        """Poll the jobs of namespaces that may use a connection by now; a look that hangs holds up no round."""
+        try:
+            for key, namespace in await self._sessions.tenancy.newly_allowed():
+                self._poll_jobs_of(key, namespace)
+        except Exception:  # noqa: BLE001  # the next look may be better
+            _log.exception("namespaces: not looked at")
 
     async def _look_at(self, session: Session) -> None:
         """Read the Secrets of one session; the jobs of one whose credential changed are polled at once."""

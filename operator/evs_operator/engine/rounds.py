@@ -2,11 +2,13 @@
 
 Broken connections that EvsJobs wait for come first, each every two seconds, so that a repaired Secret is noticed within
 a few. Connections in good order take turns at what is left: a Secret that changes while the old credential still works
-has time, and so has a broken connection that nobody uses.
+has time, and so has a broken connection that nobody uses. Namespaces take turns in both: who has a thousand connections
+delays no other namespace's by more than its own turn.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,7 +27,7 @@ _WAITED_FOR: Final = 400.0
 
 
 def due_reads(sessions: Iterable[Session], now: float) -> list[Session]:
-    """Return the sessions whose Secrets are read in this round, the one that waits longest first."""
+    """Return the sessions whose Secrets are read in this round, in turns by namespace, longest wait first."""
     broken: list[tuple[bool, float, Session]] = []
     healthy: list[tuple[bool, float, Session]] = []
     for session in sessions:
@@ -41,5 +43,13 @@ def due_reads(sessions: Iterable[Session], now: float) -> list[Session]:
 
 
 def _first(waiting: list[tuple[bool, float, Session]], per_second: int) -> list[Session]:
+    """Return as many as may be read in one round: a first one of each namespace, then a second one, and so on."""
     waiting.sort(key=lambda item: item[:2])
-    return [session for _, _, session in waiting[: max(int(per_second * TICK), 1)]]
+    seen: defaultdict[tuple[str, bool], int] = defaultdict(int)
+    ranked = []
+    for idle, read_at, session in waiting:
+        rank = seen[session.key.namespace, idle]
+        seen[session.key.namespace, idle] = rank + 1
+        ranked.append(((idle, rank, read_at), session))
+    ranked.sort(key=lambda item: item[0])
+    return [session for _, session in ranked[: max(int(per_second * TICK), 1)]]

@@ -1,6 +1,7 @@
 """Reads Secrets by name, each once for all who ask at the same time. Never lists or watches them.
 
-What was read is kept here for a moment only: the sessions hold the credential that they made of it.
+What was read is kept here for a moment only: the sessions hold the credential that they made of it. An API server that
+does not answer is given up after five seconds, for all who wait: the credential that was read before is used meanwhile.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 
 _FRESH: Final = 0.5
+_PATIENCE: Final = 5.0
+"""Seconds that a read may take."""
 
 
 @dataclass(slots=True)
@@ -37,11 +40,16 @@ class SecretReader:
         read = self._reads.setdefault((namespace, name), _Read())
         async with read.lock:
             if self._now() - read.at > _FRESH:
-                read.at, read.error = self._now(), None
+                read.data, read.error = {}, None
                 try:
-                    read.data = await objects.read_secret(self._api, namespace, name)
+                    async with asyncio.timeout(_PATIENCE):
+                        read.data = await objects.read_secret(self._api, namespace, name)
                 except KubeError as error:
-                    read.data, read.error = {}, error
+                    read.error = error
+                except TimeoutError:
+                    what = f"Secret {namespace}/{name}: the API server did not answer within {_PATIENCE:.0f} s"
+                    read.error = KubeError(0, what)
+                read.at = self._now()  # not before: who waited meanwhile shares what came
             if read.error is not None:
                 raise KubeError(read.error.status, read.error.message)
             return read.data

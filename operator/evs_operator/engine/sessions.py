@@ -190,6 +190,8 @@ class Sessions:
 
     async def prepare(self, session: Session) -> None:
         """Read the Secrets where that was not done; a failure blocks the session."""
+        if session.identity is not None or session.own_block is not None:
+            return  # a read that is under way is not waited for: what was read before serves meanwhile
         async with session.lock:
             if session.identity is None and session.own_block is None:
                 await self._opener.open(session)

@@ -7,7 +7,9 @@ after that. A namespace that is refused is looked at again, so that a new label 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +23,8 @@ LABELS_FRESH: Final = 10.0
 _KEPT: Final = 600.0
 _LOOKS: Final = 20
 """Refused namespaces that are looked at again at a time."""
+_PATIENCE: Final = 5.0
+"""Seconds that the labels of one namespace may take to come."""
 
 
 @dataclass(slots=True)
@@ -53,9 +57,19 @@ class Tenancy:
 
     async def newly_allowed(self) -> list[tuple[ObjectKey, str]]:
         """Look at refused namespaces again; return those that may by now, with the connection."""
+        waiting: defaultdict[str, list[ObjectKey]] = defaultdict(list)
+        for key, namespace in self._refused:
+            waiting[namespace].append(key)
+        looks = [self._look_again(name, keys) for name, keys in itertools.islice(waiting.items(), _LOOKS)]
+        return [found for together in await asyncio.gather(*looks) for found in together]
+
+    async def _look_again(self, namespace: str, keys: Collection[ObjectKey]) -> list[tuple[ObjectKey, str]]:
+        """Judge one namespace for all connections that refused it; its labels are read once for them."""
         found = []
-        for (key, namespace), allowed in list(self._refused.items())[:_LOOKS]:
-            del self._refused[key, namespace]
+        for key in keys:
+            allowed = self._refused.pop((key, namespace), None)
+            if allowed is None:
+                continue  # the connection has changed meanwhile
             try:
                 said = await self._judge(allowed, namespace)
             except KubeError as error:
@@ -63,7 +77,7 @@ class Tenancy:
                     continue  # the namespace is gone
                 said = error.message
             if said:
-                self._refused[key, namespace] = allowed  # at the end: they take turns
+                self._refused.setdefault((key, namespace), allowed)  # at the end: they take turns
             else:
                 found.append((key, namespace))
         return found
@@ -90,7 +104,11 @@ class Tenancy:
         async with known.lock:
             if self._now() - known.at >= LABELS_FRESH:
                 try:
-                    known.labels, known.readable = await objects.namespace_labels(self._api, namespace), True
+                    async with asyncio.timeout(_PATIENCE):
+                        known.labels, known.readable = await objects.namespace_labels(self._api, namespace), True
+                except TimeoutError:
+                    what = f"Namespace {namespace}: the API server did not answer within {_PATIENCE:.0f} s"
+                    raise KubeError(0, what) from None
                 except KubeError as error:
                     if error.status != 403:
                         raise

@@ -2,14 +2,18 @@
 
 Called in each round of `connections`. Jobs prove a credential by being polled; where none did within a few seconds, one
 call is made. A call that did not tell is made again, with growing waits; a refused credential keeps to its own times.
+Each namespace has one call under way at a time, and they take turns at what may run together: who has sixty connections
+to an endpoint that hangs waits for them alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import logging
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from evs_operator.cloud import errors
@@ -23,7 +27,9 @@ _LEFT_TO_JOBS: Final = 3.0
 _USED: Final = 60.0
 _FIRST_WAIT: Final = 5.0
 _LONGEST_WAIT: Final = 300.0
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 64
+_OF_CLUSTER: Final = 4
+"""Calls under way together: in all, and for ClusterEvsConnections; for any namespace it is one."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,18 +42,38 @@ class Verification:
         self._clock = clock
         self._running: dict[Session, asyncio.Task[None]] = {}
         self._again: dict[Session, tuple[float, float]] = {}
+        self._served: dict[str, int] = {}
+        self._turn = itertools.count(1)
 
     def start_due(self, sessions: Iterable[Session]) -> None:
         """Start the calls that are due."""
         present = set(sessions)
         self._again = {session: again for session, again in self._again.items() if session in present}
-        for session in present:
+        for session, task in self._running.items():
+            if session not in present:  # it was changed or deleted: nobody waits for this answer
+                task.cancel()
+        for session in self._in_turns(present):
             if len(self._running) >= _AT_ONCE:
                 return
+            self._served[session.key.namespace] = next(self._turn)
+            task = asyncio.create_task(self._verify(session), name="verify")
+            self._running[session] = task
+            task.add_done_callback(functools.partial(self._ended, session))
+
+    def _in_turns(self, present: Collection[Session]) -> Iterator[Session]:
+        """Yield whom to call for: by the namespace that waited longest, within it what was never tried first."""
+        waiting: defaultdict[str, list[Session]] = defaultdict(list)
+        for session in present:
             if session not in self._running and self._is_due(session):
-                task = asyncio.create_task(self._verify(session), name="verify")
-                self._running[session] = task
-                task.add_done_callback(functools.partial(self._ended, session))
+                waiting[session.key.namespace].append(session)
+        self._served = {name: turn for name, turn in self._served.items() if name in waiting}
+        running = Counter(session.key.namespace for session in self._running)
+        for namespace in sorted(waiting, key=lambda name: self._served.get(name, 0)):
+            room = (1 if namespace else _OF_CLUSTER) - running[namespace]
+            yield from sorted(waiting[namespace], key=self._since)[: max(room, 0)]
+
+    def _since(self, session: Session) -> tuple[float, float]:
+        return self._again.get(session, (0.0, 0.0))[0], session.born
 
     async def aclose(self) -> None:
         """End the calls that run."""

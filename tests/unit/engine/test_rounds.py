@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
+
+import pytest
 
 from evs_operator.api.connection import parse_connection
 from evs_operator.api.reasons import ConnectionReason, Reason
@@ -17,10 +20,12 @@ SPEC = parse_connection({"endpoint": ENDPOINT, "auth": TOKEN_AUTH})
 BLOCK = Block(Trouble(Reason.CREDENTIALS_INVALID, "no Secret"), ConnectionReason.SECRET_NOT_FOUND, float("inf"))
 
 
-def sessions(number: int, *, broken: bool, read_at: float = NOW - 60, asked_at: float = NOW) -> list[Session]:
+def sessions(
+    number: int, *, broken: bool, read_at: float = NOW - 60, asked_at: float = NOW, namespace: str = "team-a"
+) -> list[Session]:
     block = BLOCK if broken else None
     return [
-        Session(World.key(name=f"c{n}"), spec=SPEC, own_block=block, read_at=read_at, asked_at=asked_at)
+        Session(World.key(namespace, f"c{n}"), spec=SPEC, own_block=block, read_at=read_at, asked_at=asked_at)
         for n in range(number)
     ]
 
@@ -75,3 +80,23 @@ def test_a_connection_whose_spec_cannot_be_read_has_no_secret_to_read() -> None:
     (session,) = sessions(1, broken=True)
     session.spec = None
     assert due_reads([session], NOW) == []
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_namespace_with_a_thousand_connections_delays_no_other_namespaces_secret(broken: bool) -> None:
+    crowd = sessions(1000, broken=broken, namespace="crowd")
+    one = sessions(1, broken=broken, namespace="other", read_at=NOW - 2)
+    times = reads_in([*crowd, *one], 60)
+    gaps = [later - earlier for earlier, later in pairwise([NOW, *times[-1]])]
+    assert max(gaps) <= 2.0
+    assert all(times[:100]), "the crowd has its turns too"
+
+
+def test_namespaces_take_turns_whatever_they_have_waiting() -> None:
+    found = [
+        s for n in range(20) for s in sessions(2 + 10 * n, broken=False, read_at=NOW - 60 - n, namespace=f"ns-{n}")
+    ]
+    times = reads_in(found, 10)
+    by_namespace = Counter(found[index].key.namespace for index, at in enumerate(times) for _ in at)
+    assert sum(by_namespace.values()) == 100
+    assert min(by_namespace.values()) >= 4

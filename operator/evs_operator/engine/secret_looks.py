@@ -1,0 +1,58 @@
+"""Has the Secrets of connections read beside the rounds, so that one read that hangs holds up nothing else.
+
+Called in each round of `connections`; `rounds` says whose turn it is. Reads under way are bounded, for each namespace
+and in all. What a read finds is the business of whoever is called for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from .clock import Clock
+from .rounds import due_reads
+from .session import Session
+
+_AT_ONCE: Final = 64
+_OF_NAMESPACE: Final = 32
+"""Reads under way together, in all and for one namespace."""
+
+_log = logging.getLogger(__name__)
+
+
+class SecretLooks:
+    """Runs `look` for each session that is due; it raises nothing but faults of ours, which are logged by name."""
+
+    def __init__(self, look: Callable[[Session], Awaitable[None]], clock: Clock) -> None:
+        self._look = look
+        self._clock = clock
+        self._running: dict[Session, asyncio.Future[None]] = {}
+
+    def start_due(self, sessions: Iterable[Session]) -> None:
+        """Start the reads that are due."""
+        running = Counter(session.key.namespace for session in self._running)
+        for session in due_reads((s for s in sessions if s not in self._running), self._clock()):
+            namespace = session.key.namespace
+            if len(self._running) >= _AT_ONCE:
+                return
+            if running[namespace] < _OF_NAMESPACE:
+                running[namespace] += 1
+                task = asyncio.ensure_future(self._look(session))
+                self._running[session] = task
+                task.add_done_callback(functools.partial(self._ended, session))
+
+    async def aclose(self) -> None:
+        """End the reads that run."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, session: Session, task: asyncio.Future[None]) -> None:
+        del self._running[session]
+        if not task.cancelled() and (fault := task.exception()):
+            _log.error("%s %s: its Secret was not read", session.key.kind, session.key.name, exc_info=fault)
