@@ -7,13 +7,13 @@ a ClusterEvsConnection, in the operator's namespace.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from .object_names import is_object_name
+from .pem import MOST_BYTES, holds_certificate, instead
 from .spec import SpecError, as_mapping
 
 AuthKind = Literal["accessKey", "password", "token", "oidc", "instanceMetadata"]
@@ -22,6 +22,8 @@ PLATFORM_AUTH: Final[tuple[AuthKind, ...]] = ("oidc", "instanceMetadata")
 """Ways to sign in as the operator itself: for a ClusterEvsConnection alone, and where the operator's flags allow it."""
 DEFAULT_METADATA: Final = "http://169.254.169.254"
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_MOST_BUNDLE: Final = 96 * 1024
+"""Characters of `caBundle`: base64 of the largest CA file, on lines of its own."""
 _SECRET_KEY = re.compile(r"[-._A-Za-z0-9]{1,253}")
 
 
@@ -60,13 +62,13 @@ class AllowedNamespaces:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSpec:
-    """Spec of a connection with defaults filled in; `ca_bundle` is PEM."""
+    """Spec of a connection with defaults filled in; `ca_bundle` is a file with certificates in PEM."""
 
     endpoint: str
     auth: ConnectionAuth
     project_id: str | None = None
     region: str | None = None
-    ca_bundle: str | None = None
+    ca_bundle: bytes | None = None
     ca_secret: tuple[str, str] | None = None
     requests_per_second: int | None = None
     burst: int | None = None
@@ -127,16 +129,20 @@ def _secret_name(raw: object, where: str) -> str:
     return name
 
 
-def _ca_bundle(raw: object) -> str | None:
+def _ca_bundle(raw: object) -> bytes | None:
     if raw is None:
         return None
+    if not isinstance(raw, str) or len(raw) > _MOST_BUNDLE:
+        raise SpecError(f"spec.tls.caBundle: write base64 of PEM certificates, at most {MOST_BYTES:,} bytes of them")
+    if "-----BEGIN " in raw:
+        raise SpecError("spec.tls.caBundle: is PEM itself: write the base64 form of it (`base64 < ca.crt`)")
     try:
-        pem = base64.b64decode("".join(str(raw).split()), validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        pem = ""
-    if "-----BEGIN CERTIFICATE-----" not in pem:
-        raise SpecError("spec.tls.caBundle: write the base64 form of PEM certificates")
-    return pem
+        file = base64.b64decode("".join(raw.split()), validate=True)
+    except ValueError:
+        raise SpecError("spec.tls.caBundle: write the base64 form of PEM certificates (`base64 < ca.crt`)") from None
+    if len(file) > MOST_BYTES or not holds_certificate(file):
+        raise SpecError(f"spec.tls.caBundle: {instead(file)}: write PEM certificates of a CA, and base64 of that")
+    return file
 
 
 def _ca_secret(raw: object) -> tuple[str, str] | None:

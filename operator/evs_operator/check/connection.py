@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec, parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
+from evs_operator.api.object_names import shown
 from evs_operator.api.spec import SpecError
 from evs_operator.cloud import errors
 from evs_operator.cloud.client import NO_ID, EvsClient
-from evs_operator.cloud.credentials import Credentials
+from evs_operator.cloud.credentials import Credentials, secrets_of
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
 from evs_operator.cloud.iam import iam_origin
 from evs_operator.cloud.sign_in import auth_for
@@ -25,25 +25,24 @@ from evs_operator.cloud.transport import public_trust
 from evs_operator.engine.credentials import (
     SECRET_KEYS,
     CredentialsError,
+    Secrets,
+    authority_of,
     credentials_of,
-    missing_keys,
-    secret_names,
-    trust_of,
+    needed_keys,
+    trust_in,
 )
 from evs_operator.engine.session import title
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.kube.secret import Secret, read_secret
 from evs_operator.settings import Settings
 
 from .answers import findings
 from .network import check_way
 from .report import Report
 
-_NOT_SECRET: Final = frozenset({"username", "domainName"})
 _PROJECT: Final = re.compile(r"[0-9a-f]{32}")
-
-Secrets = Mapping[str, Mapping[str, str]]
 
 
 async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, str], report: Report) -> None:
@@ -123,19 +122,16 @@ def _may_be_called(spec: ConnectionSpec, allow: AllowList, report: Report) -> bo
 
 
 async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, report: Report) -> Secrets | None:
-    found: dict[str, Mapping[str, str]] = {}
-    for name in dict.fromkeys(secret_names(spec)):
+    found: dict[str, Secret] = {}
+    for name, keys in needed_keys(spec).items():
         try:
-            found[name] = await objects.read_secret(api, namespace, name)
+            found[name] = await read_secret(api, namespace, name, keys)
         except KubeError as error:
             if error.status not in (403, 404):
                 raise
             told = {403: "may not be read: grant `get` on Secrets there", 404: "does not exist: create it"}
-            report.line(False, f"Secret {namespace}/{name}", told[error.status])
+            report.line(False, f"Secret {namespace}/{shown(name)}", told[error.status])
             return None
-        for key, value in found[name].items():
-            if key not in _NOT_SECRET:
-                report.hold(value.strip())
     return found
 
 
@@ -147,26 +143,35 @@ def _own_identity(spec: ConnectionSpec, settings: Settings, report: Report) -> C
         report.line(False, f"auth.{auth.kind}", f"{what} {auth.kind}")
         return None
     report.line(True, f"auth.{auth.kind}", "is allowed")
-    return credentials_of(spec, (), "", settings.oidc_token_file)
+    return credentials_of(spec, {}, "", settings.oidc_token_file)
 
 
 def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:
-    auth, data = spec.auth, secrets[spec.auth.secret_name or ""]
-    what = f"Secret {namespace}/{auth.secret_name}"
-    if missing := missing_keys(auth.kind, data):
-        report.line(False, what, f"lacks {', '.join(missing)}: add what auth.{auth.kind} needs")
+    auth = spec.auth
+    what = f"Secret {namespace}/{shown(auth.secret_name or '')}"
+    try:
+        made = credentials_of(spec, secrets, namespace, "")
+    except CredentialsError as error:
+        detail = error.detail.removeprefix(f"{what} ")
+        report.line(False, what, detail if detail == error.detail else f"{detail}: add it")
         return None
+    for secret in secrets_of(made):
+        report.hold(secret)
     report.line(True, what, f"has {', '.join(SECRET_KEYS[auth.kind])}")
-    return credentials_of(spec, (data,), namespace, "")
+    return made
 
 
 def _trust(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> ssl.SSLContext | None:
     try:
-        private = trust_of(spec, tuple(secrets[name] for name in secret_names(spec)), namespace)
+        private = trust_in(authority_of(spec, secrets, namespace), spec, namespace)
     except CredentialsError as error:
         report.line(False, "spec.tls", error.detail)
         return None
     if private is None:
         return public_trust()
-    report.line(True, "spec.tls", f"{len(private.get_ca_certs())} CA certificates, the only ones that are trusted")
+    report.line(
+        True,
+        "spec.tls",
+        f"{len(private.get_ca_certs(binary_form=True))} CA certificates, the only ones that are trusted",
+    )
     return private

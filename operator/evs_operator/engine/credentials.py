@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from evs_operator.api.connection import AuthKind, ConnectionSpec
+from evs_operator.api.object_names import shown
+from evs_operator.api.pem import PemError, certificates_in
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.cloud.credentials import AccessKey, Credentials, InstanceMetadata, Oidc, Password, Token
 from evs_operator.core.observation import Trouble
+from evs_operator.kube.secret import Refused, Secret
 
-Secret = Mapping[str, str]
+Secrets = Mapping[str, Secret]
+"""Secrets by name, each with the keys that are needed of it."""
 
 SECRET_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "accessKey": ("accessKey", "secretKey"),
@@ -23,6 +27,7 @@ SECRET_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("token",),
 }
 """Keys that a Secret must have, by way to sign in."""
+OPTIONAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"accessKey": ("securityToken",)}
 
 
 class CredentialsError(Exception):
@@ -38,63 +43,109 @@ class CredentialsError(Exception):
         return Trouble(Reason.CREDENTIALS_INVALID, f"{title}: {self.detail}")
 
 
-def secret_names(spec: ConnectionSpec) -> list[str]:
-    """Return the names of the Secrets that a connection needs, that of the credential first."""
-    names = [spec.auth.secret_name] if spec.auth.secret_name else []
-    return names + ([spec.ca_secret[0]] if spec.ca_secret else [])
+def needed_keys(spec: ConnectionSpec) -> dict[str, tuple[str, ...]]:
+    """Return the Secrets that a connection needs by name, with the keys of each; that of the credential first."""
+    needed: dict[str, tuple[str, ...]] = {}
+    if spec.auth.secret_name:
+        needed[spec.auth.secret_name] = _keys_of(spec.auth.kind)
+    if spec.ca_secret:
+        name, key = spec.ca_secret
+        needed[name] = (*needed.get(name, ()), key)
+    return needed
+
+
+def _keys_of(kind: AuthKind) -> tuple[str, ...]:
+    return SECRET_KEYS[kind] + OPTIONAL_KEYS.get(kind, ())
 
 
 def unreadable(namespace: str, name: str, status: int) -> CredentialsError:
     """Say what to do about a Secret that the API server did not give (403, 404)."""
+    where = f"Secret {namespace}/{shown(name)}"
     if status == 403:
-        what = f"the operator may not read Secret {namespace}/{name}: grant it `get` on Secrets there"
+        what = f"the operator may not read {where}: grant it `get` on Secrets there"
     else:
-        what = f"Secret {namespace}/{name} does not exist: create it"
+        what = f"{where} does not exist: create it"
     return CredentialsError(what, ConnectionReason.SECRET_NOT_FOUND)
 
 
-def missing_keys(kind: AuthKind, data: Secret) -> list[str]:
-    """Return what a Secret lacks for a way to sign in."""
-    return [key for key in SECRET_KEYS[kind] if not data.get(key, "").strip()]
-
-
-def credentials_of(spec: ConnectionSpec, secrets: tuple[Secret, ...], namespace: str, token_file: str) -> Credentials:
-    """Return the credential; raises CredentialsError where the Secret lacks something."""
+def credentials_of(spec: ConnectionSpec, secrets: Secrets, namespace: str, token_file: str) -> Credentials:
+    """Return the credential; raises CredentialsError where the Secret lacks something or holds what cannot be one."""
     auth = spec.auth
     if auth.kind == "oidc":
         return Oidc(auth.iam_endpoint or "", auth.identity_provider or "", token_file)
     if auth.kind == "instanceMetadata":
         return InstanceMetadata(auth.metadata_endpoint or "")
-    data = secrets[0]
-    if missing := missing_keys(auth.kind, data):
-        what = f"Secret {namespace}/{auth.secret_name} lacks {', '.join(missing)} for auth.{auth.kind}"
+    name = auth.secret_name or ""
+    held = secrets[name]
+    value = {key: _text(held, key, namespace, name) for key in _keys_of(auth.kind) if key in held}
+    if missing := [key for key in SECRET_KEYS[auth.kind] if not value.get(key, "").strip()]:
+        what = f"Secret {namespace}/{shown(name)} lacks {', '.join(missing)} for auth.{auth.kind}"
         raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
-    value = {key: text.strip() for key, text in data.items()}
     if auth.kind == "accessKey":
         return AccessKey(value["accessKey"], value["secretKey"], value.get("securityToken") or None)
     if auth.kind == "token":
         return Token(value["token"])
-    return Password(value["username"], data["password"], value["domainName"], auth.iam_endpoint or "")
+    return Password(value["username"], value["password"], value["domainName"], auth.iam_endpoint or "")
 
 
-def trust_of(spec: ConnectionSpec, secrets: tuple[Secret, ...], namespace: str) -> ssl.SSLContext | None:
-    """Return the trust in the CA that the connection names and in no other; None for the public ones."""
-    pem, where = spec.ca_bundle, "spec.tls.caBundle"
+def _text(secret: Secret, key: str, namespace: str, name: str) -> str:
+    """Return a value without the line ends at its end, which `echo` and editors leave there; nothing else is cut."""
+    try:
+        return _bytes(secret, key, namespace, name).decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        what = f"key {shown(key)} of Secret {namespace}/{shown(name)} is no text: write the value itself, in UTF-8"
+        raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING) from None
+
+
+def _bytes(secret: Secret, key: str, namespace: str, name: str) -> bytes:
+    value = secret.get(key, b"")
+    if isinstance(value, Refused):
+        what = f"key {shown(key)} of Secret {namespace}/{shown(name)} {value.why}"
+        raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
+    return value
+
+
+def authority_of(spec: ConnectionSpec, secrets: Secrets, namespace: str) -> str | None:
+    """Return the certificates of the CA that a connection names, as PEM; None where it names none.
+
+    Raises CredentialsError where there are none to be read.
+    """
+    file, where = spec.ca_bundle, _place_of_authority(spec, namespace)
     if spec.ca_secret:
         name, key = spec.ca_secret
-        where = f"key {key} of Secret {namespace}/{name}"
-        pem = secrets[-1].get(key, "")
-        if not pem.strip():
-            raise CredentialsError(
-                f"Secret {namespace}/{name} lacks {key} for tls.caSecretRef", ConnectionReason.SECRET_KEY_MISSING
-            )
-    if pem is None:
+        file = _bytes(secrets[name], key, namespace, name)
+        if not file.strip():
+            what = f"Secret {namespace}/{shown(name)} lacks {shown(key)} for tls.caSecretRef"
+            raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
+    if file is None:
         return None
     try:
-        context = ssl.create_default_context(cadata=pem)
+        return "".join(certificates_in(file))
+    except PemError as error:
+        raise CredentialsError(f"{where} {error}", ConnectionReason.SECRET_KEY_MISSING) from None
+
+
+def _place_of_authority(spec: ConnectionSpec, namespace: str) -> str:
+    if not spec.ca_secret:
+        return "spec.tls.caBundle"
+    name, key = spec.ca_secret
+    return f"key {shown(key)} of Secret {namespace}/{shown(name)}"
+
+
+def trust_in(authority: str | None, spec: ConnectionSpec, namespace: str) -> ssl.SSLContext | None:
+    """Return the trust in that CA and in no other; None for the public ones.
+
+    Raises CredentialsError where OpenSSL cannot read a certificate, or none of them is that of a CA.
+    """
+    if authority is None:
+        return None
+    try:
+        context = ssl.create_default_context(cadata=authority)
+        number = len(context.get_ca_certs(binary_form=True))
     except (ssl.SSLError, ValueError):
-        context = None
-    if context is None or not context.get_ca_certs():
+        number = 0
+    if not number:
+        where = _place_of_authority(spec, namespace)
         what = f"{where} holds no CA certificate that can be read: write PEM certificates of a CA"
         raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # private authorities leave out what Python 3.13 began to ask for

@@ -6,8 +6,10 @@ way to sign in that the operator does not allow is blocked before its Secret is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec
@@ -21,6 +23,7 @@ from evs_operator.kube.api import KubeApi, KubeError
 
 from . import credentials as made_of
 from .clock import Clock
+from .faults import Faults, in_words
 from .identity import Block, Identities, Identity
 from .secret_reader import SecretReader
 from .session import Session, title
@@ -29,6 +32,8 @@ DEFAULT_RATE: Final = 100
 """Requests per second where `rateLimit` names none: half of the gateway's documented default of 200 for an API."""
 DEFAULT_BURST: Final = 200
 _FOREVER: Final = float("inf")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +72,48 @@ class Opener:
         self._secrets = SecretReader(api, clock)
         self._identities = Identities(clock, self._sign_in, on_judged)
         self._budgets = Budgets()
+        self._faults = Faults(clock, _log)
 
     async def open(self, session: Session) -> None:
-        """Read the Secrets of a session, also again; it is blocked where that fails. Raises KubeError."""
+        """Read the Secrets of a session, also again; it is blocked where that fails. Raises KubeError.
+
+        It is blocked by a fault of ours as well, and then tried again with growing waits.
+        """
         session.read_at = self._clock()
+        name = f"{session.key.kind} {session.key.namespace}/{session.key.name}"
+        if self._faults.waits(name) and session.own_block is not None:
+            return
+        try:
+            await self._open(session)
+        except KubeError:
+            raise
+        except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this connection alone
+            self._faults.met(name, "cannot be read", fault)
+            trouble = Trouble(Reason.CREDENTIALS_INVALID, f"{title(session.key)} cannot be read: {in_words(fault)}")
+            self._break(session, trouble, ConnectionReason.SECRET_KEY_MISSING)
+        else:
+            self._faults.over(name)
+
+    async def _open(self, session: Session) -> None:
         spec = session.spec
         if spec is None or not self._may_sign_in(session, spec):
             return
         namespace = session.key.namespace or self._operator_namespace
         try:
             secrets = await self._secrets_of(spec, namespace)
-            if secrets == session.secrets and session.identity is not None:
-                return
             credentials = made_of.credentials_of(spec, secrets, namespace, self._platform.token_file)
-            tls = made_of.trust_of(spec, secrets, namespace)
+            authority = made_of.authority_of(spec, secrets, namespace)
+            known = sha256(authority.encode()).digest() if authority else b""
+            if credentials == session.credentials and known == session.authority:
+                return
+            tls = made_of.trust_in(authority, spec, namespace)
         except made_of.CredentialsError as error:
-            self._break(session, error)
+            self._break(session, error.trouble(title(session.key)), error.reason)
             return
         if session.closed:
             return  # the connection changed while its Secrets were read
         self._retire(session)
-        session.secrets, session.tls, session.own_block = secrets, tls, None
+        session.authority, session.tls, session.own_block = known, tls, None
         endpoint = origin(spec.endpoint)
         session.identity = self._identities.of(endpoint, credentials)
         session.budget = self._budgets.join(session.key, (endpoint, credentials), limit_of(spec), self._clock())
@@ -95,16 +121,16 @@ class Opener:
         self._hold(session, session.literals())
         self._on_change(session)
 
-    async def _secrets_of(self, spec: ConnectionSpec, namespace: str) -> tuple[Mapping[str, str], ...]:
-        found = []
-        for name in made_of.secret_names(spec):
+    async def _secrets_of(self, spec: ConnectionSpec, namespace: str) -> made_of.Secrets:
+        found = {}
+        for name, keys in made_of.needed_keys(spec).items():
             try:
-                found.append(await self._secrets.read(namespace, name))
+                found[name] = await self._secrets.read(namespace, name, keys)
             except KubeError as error:
                 if error.status not in (400, 403, 404):
                     raise
                 raise made_of.unreadable(namespace, name, error.status) from None
-        return tuple(found)
+        return found
 
     def _may_sign_in(self, session: Session, spec: ConnectionSpec) -> bool:
         """Block a connection that would send a credential where, or in a way, that the operator does not allow."""
@@ -125,12 +151,11 @@ class Opener:
             self._on_change(session)
         return False
 
-    def _break(self, session: Session, error: made_of.CredentialsError) -> None:
-        trouble = error.trouble(title(session.key))
+    def _break(self, session: Session, trouble: Trouble, reason: ConnectionReason) -> None:
         if session.own_block is not None and session.own_block.trouble == trouble:
             return
         self._retire(session)
-        session.own_block = Block(trouble, error.reason, _FOREVER)
+        session.own_block = Block(trouble, reason, _FOREVER)
         self._on_change(session)
 
     def forget_unused(self, sessions: Iterable[Session]) -> None:

@@ -7,12 +7,12 @@ does not answer is given up after five seconds, for all who wait: the credential
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.secret import Secret, read_secret
 
 _FRESH: Final = 0.5
 _PATIENCE: Final = 5.0
@@ -23,7 +23,7 @@ _PATIENCE: Final = 5.0
 class _Read:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     at: float = float("-inf")
-    data: Mapping[str, str] = field(default_factory=dict)
+    data: Secret = field(default_factory=dict)
     error: KubeError | None = None
 
 
@@ -33,17 +33,17 @@ class SecretReader:
     def __init__(self, api: KubeApi, now: Callable[[], float]) -> None:
         self._api = api
         self._now = now
-        self._reads: dict[tuple[str, str], _Read] = {}
+        self._reads: dict[tuple[str, str, tuple[str, ...]], _Read] = {}
 
-    async def read(self, namespace: str, name: str) -> Mapping[str, str]:
-        """Return a Secret as it was half a second ago, or later; raises KubeError."""
-        read = self._reads.setdefault((namespace, name), _Read())
+    async def read(self, namespace: str, name: str, keys: tuple[str, ...]) -> Secret:
+        """Return these keys of a Secret as they were half a second ago, or later; raises KubeError."""
+        read = self._reads.setdefault((namespace, name, keys), _Read())
         async with read.lock:
             if self._now() - read.at > _FRESH:
                 read.data, read.error = {}, None
                 try:
                     async with asyncio.timeout(_PATIENCE):
-                        read.data = await objects.read_secret(self._api, namespace, name)
+                        read.data = await read_secret(self._api, namespace, name, keys)
                 except KubeError as error:
                     read.error = error
                 except TimeoutError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evs_operator.api.connection import ConnectionSpec
+from evs_operator.api.object_names import shown
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
@@ -31,7 +32,11 @@ _SHOWN = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.SERVER_ERROR, Rea
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """State of a connection. Times are seconds of the epoch."""
+    """State of a connection. Times are seconds of the epoch.
+
+    Of its Secrets only the credential and the trust that were made of them are kept; `authority` is the SHA-256 of the
+    CA that is trusted, empty for the public ones.
+    """
 
     key: ObjectKey
     uid: str = ""
@@ -42,7 +47,7 @@ class Session:
     own_block: Block | None = None
     identity: Identity | None = None
     budget: Budget = field(default_factory=lambda: Budget(1, 1))
-    secrets: tuple[Mapping[str, str], ...] | None = field(default=None, repr=False)
+    authority: bytes = b""
     clients: dict[str, Caller] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     trouble: Trouble | None = None
@@ -76,7 +81,8 @@ class Session:
 
     def empty(self) -> None:
         """Forget what was read and made of it."""
-        self.secrets = self.identity = self.tls = self.trouble = None
+        self.identity = self.tls = self.trouble = None
+        self.authority = b""
         self.clients.clear()
 
     def literals(self) -> Iterator[str]:
@@ -145,4 +151,4 @@ class Caller:
 
 def title(key: ObjectKey) -> str:
     """Return a connection's kind and name, for messages."""
-    return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"
+    return f"{key.kind} {key.namespace}/{shown(key.name)}" if key.namespace else f"{key.kind} {shown(key.name)}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -126,11 +124,9 @@ async def served_kinds(api: KubeApi) -> frozenset[str]:
     )
 
 
-async def read_secret(api: KubeApi, namespace: str, name: str) -> Mapping[str, str]:
-    """Return the data of a Secret as text; a value that is not UTF-8 text is left out. Raises KubeError."""
-    answer = await api.request("GET", f"/api/v1{_within(namespace)}/secrets/{_name(name)}")
-    data = _mapping(answer.get("data"))
-    return {str(key): text for key, value in data.items() if (text := _decoded(value)) is not None}
+async def read_secret_object(api: KubeApi, namespace: str, name: str) -> Mapping[str, object]:
+    """Return a Secret as it is stored, for `secret` to take from it what is needed. Raises KubeError."""
+    return await api.request("GET", f"/api/v1{_within(namespace)}/secrets/{_name(name)}")
 
 
 async def namespace_labels(api: KubeApi, namespace: str) -> Mapping[str, str]:
@@ -179,10 +175,3 @@ def _name(name: str) -> str:
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _decoded(value: object) -> str | None:
-    try:
-        return base64.b64decode(str(value)).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        return None

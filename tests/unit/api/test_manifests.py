@@ -121,7 +121,7 @@ def test_a_platform_signs_in_without_a_secret_for_cluster_connections_alone(auth
 def test_a_private_ca_is_written_as_the_operator_reads_it() -> None:
     manifest = api.evs_connection("default", ENDPOINT, api.token("token"), ca_certificates=PEM)
     crds.check(manifest)
-    assert parse_connection(manifest["spec"]).ca_bundle == PEM
+    assert parse_connection(manifest["spec"]).ca_bundle == PEM.encode()
     named = api.evs_connection("default", ENDPOINT, api.token("token"), ca_secret="ca")
     assert parse_connection(named["spec"]).ca_secret == ("ca", "ca.crt")
     with pytest.raises(api.SpecError, match="not both"):

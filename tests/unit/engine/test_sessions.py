@@ -92,7 +92,7 @@ async def test_a_repaired_secret_is_tried_at_once(world: World) -> None:
         (403, ConnectionReason.SECRET_NOT_FOUND, "may not read Secret team-a/evs-credentials: grant it `get`"),
         ({"data": {}}, ConnectionReason.SECRET_KEY_MISSING, "Secret team-a/evs-credentials lacks token"),
         ({"data": {"token": "ICA="}}, ConnectionReason.SECRET_KEY_MISSING, "lacks token for auth.token"),
-        ({"data": {"token": "%%%"}}, ConnectionReason.SECRET_KEY_MISSING, "lacks token"),
+        ({"data": {"token": "%%%"}}, ConnectionReason.SECRET_KEY_MISSING, "key token of Secret"),
     ],
 )
 async def test_a_secret_that_cannot_be_used_is_named_with_what_to_do(
@@ -256,7 +256,7 @@ async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: Wor
     assert identity is not None
     world.sessions.remove(world.key(), "u")
     assert session.credentials is None
-    assert session.secrets is None
+    assert session.authority == b""
     await world.sessions.close_retired(world.now)
     assert world.cloud.closed == 0  # calls under way may end
     world.now += 61

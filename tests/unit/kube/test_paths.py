@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
-from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.kube.secret import read_secret
 
 NO_NAMES = [
     *("../other/secrets/x", "..", ".", "", "a/b", "a%2fb", "%2e%2e%2fother", "a\\b", "Upper", "a b", "a\n"),
@@ -38,7 +38,7 @@ def api() -> Api:
 async def test_a_secret_is_asked_for_by_a_name_or_not_at_all(api: Api, name: str) -> None:
     for namespace, secret in (("team-a", name), (name, "evs-credentials")):
         with pytest.raises(KubeError) as raised:
-            await objects.read_secret(cast(KubeApi, api), namespace, secret)
+            await read_secret(cast(KubeApi, api), namespace, secret, ["token"])
         assert raised.value.status == 400
     assert api.paths == []
 
@@ -52,6 +52,6 @@ def test_an_object_has_a_path_only_where_it_has_a_name(name: str) -> None:
 
 async def test_a_name_goes_into_the_path_as_it_is(api: Api) -> None:
     longest = ".".join(["a" * 63] * 3 + ["b" * 61])
-    found = await objects.read_secret(cast(KubeApi, api), "team-a", longest)
+    found = await read_secret(cast(KubeApi, api), "team-a", longest, ["token", "absent"])
     assert api.paths == [f"/api/v1/namespaces/team-a/secrets/{longest}"]
-    assert found == {"token": "t0ken"}
+    assert found == {"token": b"t0ken"}
