@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Make one request as curl would; 22 where the server refuses it."""
+    """Make one request as curl would; 22 where the server refuses it, 7 where none answers."""
     parser = argparse.ArgumentParser(prog="curl")
     parser.add_argument("-s", "--silent", action="store_true")
     parser.add_argument("-S", "--show-error", action="store_true")
@@ -33,6 +33,9 @@ def main() -> int:
             return 0
         sys.stderr.write(f"curl: (22) {refused}\n")
         return 22
+    except (urllib.error.URLError, OSError) as failed:
+        sys.stderr.write(f"curl: (7) {failed}\n")
+        return 7
     return 0
 
 
