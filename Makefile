@@ -42,6 +42,7 @@ lint: venv ## Style, types, layers, workflows.
 	$(BIN)/zizmor --quiet --offline .github
 	$(BIN)/mypy
 	$(BIN)/mypy -p controlplane
+	@PYTHONPATH=tests $(BIN)/python -m support.body_reading
 	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi
 
 .PHONY: chart

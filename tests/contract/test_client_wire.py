@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -193,11 +194,134 @@ async def test_the_limit_is_eight_mebibytes_unless_told_otherwise() -> None:
     assert type(await refused(answering(answer(JOB.ljust(MAX_BODY + 1))))) is errors.InvalidResponse
 
 
-async def test_an_answer_that_unpacks_to_more_than_it_is_is_not_unpacked() -> None:
-    packed = gzip.compress(b" " * 50_000_000)
-    found = await refused(answering(answer(packed, "Content-Encoding: gzip\r\n")))
+@pytest.mark.parametrize("coding", ["gzip", "gzip, gzip", "deflate"])
+async def test_an_answer_that_unpacks_to_more_than_the_limit_is_not_read(coding: str) -> None:
+    packed = b" " * 50_000_000
+    for _ in coding.split(", "):
+        packed = zlib.compress(packed) if coding == "deflate" else gzip.compress(packed)
+    found = await refused(answering(answer(packed, f"Content-Encoding: {coding}\r\n")))
     assert type(found) is errors.InvalidResponse
-    assert "compressed" in str(found)
+    assert "more than 8388608 bytes" in str(found)
+
+
+def packed_as(coding: str, content: bytes) -> bytes:
+    match coding.lower():
+        case "gzip" | "x-gzip":
+            return gzip.compress(content)
+        case "deflate":
+            return zlib.compress(content)
+        case "raw deflate":
+            return zlib.compress(content, wbits=-15)
+        case "gzip, deflate":
+            return zlib.compress(gzip.compress(content))
+    return content
+
+
+CODINGS = [
+    "gzip",
+    "GZip",
+    "x-gzip",
+    "deflate",
+    "raw deflate",
+    "gzip, deflate",
+    "identity",
+    "UTF-8",
+    "utf8",
+    "none",
+    "br",
+]
+CODINGS += ["zstd", "compress", "aws-chunked", "", ",", "gzip;q=1", "x" * 300]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_whatever_coding_an_answer_names_its_job_is_read_where_that_can_be(coding: str) -> None:
+    raw = answer(packed_as(coding, JOB), f"Content-Encoding: {coding.removeprefix('raw ')}\r\n")
+    async with served(answering(raw)) as url, client(url) as asking:
+        assert (await asking.get_job(PROJECT, JOB_ID)).status == "RUNNING"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "gzip, deflate"])
+async def test_an_answer_that_is_not_packed_as_it_says_is_read_as_it_is(coding: str) -> None:
+    async with (
+        served(answering(answer(JOB, f"Content-Encoding: {coding}\r\n"))) as url,
+        client(url) as asking,
+    ):
+        assert (await asking.get_job(PROJECT, JOB_ID)).status == "RUNNING"
+
+
+REFUSALS: list[tuple[str, str, type[errors.CloudError]]] = [
+    ("401 Unauthorized", "", errors.Unauthorized),
+    ("403 Forbidden", "", errors.Forbidden),
+    ("404 Not Found", "", errors.EndpointInvalid),
+    ("429 Too Many Requests", "Retry-After: 7\r\n", errors.RateLimited),
+    ("302 Found", "Location: https://sso.example.com/\r\n", errors.EndpointInvalid),
+    ("400 Bad Request", "", errors.Rejected),
+    ("502 Bad Gateway", "", errors.ServerError),
+    ("503 Service Unavailable", "Retry-After: 120\r\n", errors.ServerError),
+]
+
+
+def broken(kind: str, status: str, headers: str) -> Handler:
+    """Return a handler whose answers' bodies cannot be read in one of the ways there are."""
+    page = b"<html>no</html>" * 100
+    match kind:
+        case "unknown coding":
+            return answering(answer(b"\x28\xb5\x2f\xfd" * 9, headers + "Content-Encoding: zstd\r\n", status))
+        case "cut gzip":
+            return answering(answer(gzip.compress(page)[:-9], headers + "Content-Encoding: gzip\r\n", status))
+        case "too long":
+            return answering(answer(page * 8000, headers, status))
+        case "too long unpacked":
+            packed = gzip.compress(page * 8000)
+            return answering(answer(packed, headers + "Content-Encoding: gzip\r\n", status))
+        case "cut off":
+            return answering(f"HTTP/1.1 {status}\r\nContent-Length: 99\r\n{headers}\r\nabc".encode(), close=True)
+        case "chunks cut off":
+            head = f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n{headers}\r\n9\r\nabc"
+            return answering(head.encode(), close=True)
+        case "hangs":
+            return answering(f"HTTP/1.1 {status}\r\nContent-Length: 99\r\n{headers}\r\nabc".encode())
+    raise ValueError(kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["unknown coding", "cut gzip", "too long", "too long unpacked", "cut off", "chunks cut off", "hangs"],
+)
+@pytest.mark.parametrize(("status", "headers", "meaning"), REFUSALS)
+async def test_a_refusal_whose_body_cannot_be_read_means_what_its_status_line_says(
+    status: str, headers: str, meaning: type[errors.CloudError], kind: str
+) -> None:
+    found = await refused(broken(kind, status, headers), max_body=1_000_000, read=0.3)
+    assert type(found) is meaning
+    assert found.http_status == int(status[:3])
+    if meaning is errors.RateLimited:
+        assert found.retry_after == 7.0
+
+
+@pytest.mark.parametrize("kind", ["too long", "too long unpacked", "cut gzip"])
+async def test_an_answer_to_a_query_whose_body_cannot_be_read_is_no_job(kind: str) -> None:
+    assert type(await refused(broken(kind, "200 OK", ""), max_body=1_000_000)) is errors.InvalidResponse
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["unknown coding", "cut gzip", "too long", "too long unpacked", "cut off", "chunks cut off", "hangs"],
+)
+async def test_a_token_of_iam_is_taken_whatever_its_answers_body_is(kind: str) -> None:
+    tokens: list[bytes] = []
+
+    async def evs(head: bytes, writer: asyncio.StreamWriter) -> None:
+        tokens.append(next(line for line in head.splitlines() if line.lower().startswith(b"x-auth-token:")))
+        writer.write(answer())
+
+    iam = broken(kind, "201 Created", "X-Subject-Token: granted-token\r\n")
+    async with served(evs) as evs_url, served(iam) as iam_url:
+        password = Password("user", "password", "domain", iam_url)
+        auth = auth_for(password, PROJECT, clock=lambda: datetime.now(UTC))
+        async with EvsClient(evs_url, auth, read_timeout=0.3, total_timeout=5.0) as asking:
+            assert (await asking.get_job(PROJECT, JOB_ID)).status == "RUNNING"
+    assert tokens[0].endswith(b": granted-token")
 
 
 async def test_no_redirect_is_followed() -> None:

@@ -20,7 +20,7 @@ from .machine import MachineKeys
 
 Clock = Callable[[], datetime]
 
-_SKEW_WORDS: Final = "signature expired"
+_SKEW_WORDS: Final = b"signature expired"
 _SMALL: Final = 4096
 """Bytes; an error under HTTP 200 has less, and longer answers need not be read twice."""
 
@@ -66,7 +66,7 @@ class Signer:
             return False
         await response.aread()
         theirs = date_of(response.headers.get("Date"))
-        if theirs is None or _SKEW_WORDS not in response.text:
+        if theirs is None or _SKEW_WORDS not in response.content:
             return False
         self._skew = theirs - self._clock()
         return True

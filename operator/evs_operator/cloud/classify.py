@@ -6,8 +6,6 @@ The tables are those of evs-api 5.2, 5.3 and 13, with the decisions of the proje
 
 from __future__ import annotations
 
-import codecs
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from . import errors
+from .body import MOST_VALUES, SURELY_FEW, has_too_many_values, object_of, without_collections
 from .envelope import Envelope, parse_envelope, raw_envelope
 from .error_codes import lookup
 from .job import Job, parse_job
@@ -56,23 +55,42 @@ _GATEWAY_CLASSES: Final[Mapping[str, type[errors.CloudError]]] = {
 
 
 def read_answer(
-    status: int, headers: Mapping[str, str], content: bytes, *, job_id: str, where: str, now: datetime
+    status: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    *,
+    job_id: str,
+    where: str,
+    now: datetime,
+    fault: str = "",
 ) -> Job:
     """Return the job of an answer to the job query; raise the CloudError that the answer means.
 
-    `where` names the endpoint in messages; `now` (aware) stands in for a missing `Date` header.
+    `where` names the endpoint in messages; `now` (aware) stands in for a missing `Date` header; `fault` says why a
+    body could not be read.
     """
-    body = _json_object(content)
+    if len(content) <= SURELY_FEW:
+        return _read(status, headers, content, job_id, where, now, fault)
+    with without_collections():
+        return _read(status, headers, content, job_id, where, now, fault)
+
+
+def _read(
+    status: int, headers: Mapping[str, str], content: bytes, job_id: str, where: str, now: datetime, fault: str
+) -> Job:
+    if not fault and len(content) > SURELY_FEW and has_too_many_values(content):
+        fault = f"more than the {MOST_VALUES} values that are read"
+    body = None if fault else object_of(content)
     if 200 <= status < 300 and body is not None and not body.get("error") and body.get("status"):
         return _own_job(body, job_id, status, where)
-    raise _error(status, headers, content, body, where, now)
+    raise _error(status, headers, content, body, where, now, fault)
 
 
 def error_of(
     status: int, headers: Mapping[str, str], content: bytes, *, where: str, now: datetime
 ) -> errors.CloudError:
     """Return the error that an answer without what was asked for means."""
-    return _error(status, headers, content, _json_object(content), where, now)
+    return _error(status, headers, content, object_of(content), where, now)
 
 
 def date_of(value: str | None) -> datetime | None:
@@ -94,14 +112,6 @@ def _own_job(body: Mapping[str, object], job_id: str, status: int, where: str) -
     return job
 
 
-def _json_object(content: bytes) -> dict[str, object] | None:
-    try:
-        parsed = json.loads(content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
 def _error(
     status: int,
     headers: Mapping[str, str],
@@ -109,13 +119,14 @@ def _error(
     body: Mapping[str, object] | None,
     where: str,
     now: datetime,
+    fault: str = "",
 ) -> errors.CloudError:
     if 300 <= status < 400:
         return errors.EndpointInvalid(f"{where} redirects to {_host(headers.get('location'))}", http_status=status)
     envelope = parse_envelope(body) if body is not None else None
     request_id = headers.get("x-request-id", "")[:64] or (envelope.request_id if envelope else "") or None
     if status < 300 and envelope is None:
-        what = "something that is no job" if content.strip() else "nothing"
+        what = fault or ("something that is no job" if content.strip() else "nothing")
         return errors.InvalidResponse(f"{where} answered {what}", http_status=status, request_id=request_id)
     found = envelope or raw_envelope(content)
     text = f"{where}: {found.message}" if found.message and envelope else f"{where} answered HTTP {status}"

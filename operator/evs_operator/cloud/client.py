@@ -21,6 +21,7 @@ from .classify import read_answer
 from .endpoints import AllowList, origin
 from .job import Job
 from .transport import CloudTransport, OnCall
+from .wire import fault_of
 
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of an answer that are read; 10,000 sub-jobs are 2.6 MB."""
@@ -84,6 +85,7 @@ class EvsClient:
             job_id=job_id,
             where=self._where,
             now=datetime.now(UTC),
+            fault=fault_of(response),
         )
 
     async def _get(self, url: str, *, project_id: str = "", auth: httpx.Auth | None = None) -> httpx.Response:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from .body import text_of
 from .job import clean
 
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
@@ -54,7 +55,7 @@ def parse_envelope(body: Mapping[str, object]) -> Envelope | None:
 
 def raw_envelope(content: bytes) -> Envelope:
     """Return the start of a body that is not JSON, on one line."""
-    return Envelope("", _line(content[:2000].decode("utf-8", "replace"), _RAW_LIMIT))
+    return Envelope("", _line(text_of(content[:2000]), _RAW_LIMIT))
 
 
 _Found = tuple[object, object, str]

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import httpx
 
 from . import errors
+from .body import object_of
 from .classify import error_of
 from .credentials import Password
 from .issued import Issued, Issuer
@@ -118,9 +119,8 @@ def _refusal(response: httpx.Response, now: datetime) -> errors.CloudError:
 
 def _life(response: httpx.Response, now: datetime) -> timedelta:
     """Return how long a token lives; by IAM's clock alone where it says when the token was issued."""
-    try:
-        token = response.json().get("token", {})
-        expires, issued = parse_time(token.get("expires_at")), parse_time(token.get("issued_at"))
-    except (ValueError, AttributeError, RecursionError):
+    token = (object_of(response.content) or {}).get("token")
+    if not isinstance(token, dict):
         return _LIFE
+    expires, issued = parse_time(token.get("expires_at")), parse_time(token.get("issued_at"))
     return min(expires - (issued or now), _LIFE) if expires else _LIFE

@@ -1,7 +1,8 @@
 """The job object of the jobs API as a frozen value (API page "Querying Task Status"; evs-api 3).
 
 The client calls `parse_job()` with a decoded body. What the API leaves open is accepted: null, "" or absent
-fields, sub-jobs inside `entities` or beside it, unknown words and fields. Only a job without a status is refused.
+fields, sub-jobs inside `entities` or beside it, unknown words and fields. Only a job without a status is refused, and
+one with more sub-jobs, or more levels of them, than are read: what is left out could be a failure.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ from .times import parse_time
 
 MAX_DEPTH: Final = 16
 """Levels of sub-jobs that are read; one is documented and seen. A deeper one could hide a failure, so it is refused."""
+
+MAX_SUB_JOBS: Final = 10_000
+"""Sub-jobs, over all levels, that are read; the API orders at most 100 volumes at once."""
+KEPT_CHARACTERS: Final = 5120
+"""Characters of a text that are kept: the longest that is shown (1024), and what redaction looks at beyond it."""
+MAX_ENTITIES: Final = 32
+"""Entities of a job that are kept, as many as are shown; those that tell volume and failure are kept in any case."""
+_ALWAYS_KEPT: Final = ("volume_id", "name", "errorcode_message")
 
 FAILURE_WORDS: Final = frozenset({"FAIL", "FAILED", "ERROR"})
 _UNSAFE = re.compile("[\ud800-\udfff\x00]")
@@ -73,17 +82,30 @@ class Job:
 
 
 def parse_job(body: Mapping[str, object]) -> Job:
-    """Read a job; raise InvalidResponse where it has no usable status, or is nested deeper than can be read."""
+    """Read a job; raise InvalidResponse where it has no usable status, or is larger or deeper than can be read."""
     status = body.get("status")
     if not isinstance(status, str) or not status.strip():
         raise InvalidResponse("the answer is not a job: it has no status")
     try:
-        return _job(body, MAX_DEPTH)
+        return _job(body, MAX_DEPTH, _Room())
     except (RecursionError, ValueError) as error:  # sub-jobs, a nested fail_reason, an integer of thousands of digits
         raise InvalidResponse("the answer is not a job: it is nested too deep") from error
 
 
-def _job(body: Mapping[str, object], depth: int) -> Job:
+class _Room:
+    """How many more sub-jobs are read."""
+
+    def __init__(self) -> None:
+        self._left = MAX_SUB_JOBS
+
+    def take(self, sub_jobs: int) -> None:
+        """Make room for so many; raise InvalidResponse where there is none."""
+        self._left -= sub_jobs
+        if self._left < 0:
+            raise InvalidResponse(f"the answer has more than the {MAX_SUB_JOBS} sub-jobs that are read")
+
+
+def _job(body: Mapping[str, object], depth: int, room: _Room) -> Job:
     raw_entities = body.get("entities")
     entities: Mapping[str, object] = raw_entities if isinstance(raw_entities, dict) else {}
     return Job(
@@ -95,11 +117,11 @@ def _job(body: Mapping[str, object], depth: int) -> Job:
         entities=_scalars(entities),
         error_code=_text(body.get("error_code")),
         fail_reason=_text(body.get("fail_reason")),
-        sub_jobs=_sub_jobs(entities.get("sub_jobs"), body.get("sub_jobs"), depth),
+        sub_jobs=_sub_jobs(entities.get("sub_jobs"), body.get("sub_jobs"), depth, room),
     )
 
 
-def _sub_jobs(inside: object, beside: object, depth: int) -> tuple[Job, ...]:
+def _sub_jobs(inside: object, beside: object, depth: int, room: _Room) -> tuple[Job, ...]:
     items = inside if isinstance(inside, list) and inside else beside
     if not isinstance(items, list):
         return ()
@@ -110,24 +132,35 @@ def _sub_jobs(inside: object, beside: object, depth: int) -> tuple[Job, ...]:
     ]
     if subs and depth == 0:
         raise ValueError("sub-jobs are nested too deep")
-    return tuple(_job(item, depth - 1) for item in subs)
+    room.take(len(subs))
+    return tuple(_job(item, depth - 1, room) for item in subs)
 
 
 def _scalars(entities: Mapping[str, object]) -> dict[str, str]:
-    return {
-        clean(key): clean(value) if isinstance(value, str) else json.dumps(value)
-        for key, value in entities.items()
-        if isinstance(value, str | int | float) and key != "sub_jobs"
-    }
+    kept: dict[str, str] = {}
+    for key, value in entities.items():
+        if isinstance(value, str | int | float) and key != "sub_jobs":
+            kept[clean(key[:KEPT_CHARACTERS])] = _scalar(value)
+            if len(kept) == MAX_ENTITIES:
+                break
+    if len(entities) > MAX_ENTITIES:
+        for key in _ALWAYS_KEPT:
+            value = entities.get(key)
+            if isinstance(value, str | int | float):
+                kept[key] = _scalar(value)
+    return kept
+
+
+def _scalar(value: str | float) -> str:
+    return clean(value[:KEPT_CHARACTERS]) if isinstance(value, str) else json.dumps(value)
 
 
 def _text(value: object) -> str | None:
     """Return a field as text; None for null, absent and ""; an object as compact JSON."""
-    if isinstance(value, str):
-        return clean(value) or None
     if value is None:
         return None
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return clean(text[:KEPT_CHARACTERS]) or None
 
 
 def clean(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 
 from . import errors
+from .body import object_of, text_of
 from .classify import date_of, error_of
 from .credentials import AccessKey, InstanceMetadata
 from .issued import Issued, Issuer
@@ -53,11 +54,13 @@ class MachineKeys:
         """Keep and return the key of an answer that is read; raises the CloudError of any other."""
         if response.status_code != httpx.codes.OK:
             raise self._refusal(response)
+        found = (object_of(response.content) or {}).get("credential")
         try:
-            found = response.json()["credential"]
+            if not isinstance(found, dict):
+                raise ValueError("credential")
             key = AccessKey(*(_text(found, name) for name in ("access", "secret", "securitytoken")))
             expires = parse_time(found.get("expires_at"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError):
             raise errors.InvalidResponse(f"{_where(response)} answered something that is no key") from None
         for secret in (key.secret_key, key.security_token or ""):
             self._hold(secret)
@@ -67,7 +70,7 @@ class MachineKeys:
     def _token(self, response: httpx.Response) -> str:
         if response.status_code != httpx.codes.OK:
             raise self._refusal(response)
-        text = response.text.strip()
+        text = text_of(response.content[: 2 * _TOKEN_MOST]).strip()
         if not (0 < len(text) <= _TOKEN_MOST and text.isascii() and text.isprintable()):
             raise errors.InvalidResponse(f"{_where(response)} answered something that is no token")
         self._hold(text)

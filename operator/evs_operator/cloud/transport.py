@@ -1,31 +1,26 @@
-"""How a request gets to the cloud: aiohttp under the httpx API, within our limits and with our names for failures.
+"""How a request gets to the cloud: over a `wire` under the httpx API, with our names for failures.
 
-Built by the client and used for EVS and IAM alike, so that every failure names the host it happened at. An answer is
-cut off at `max_body`, the allow-list is asked before each request goes and for each address that its host stands for,
-`on_call` is told of each that went, and what aiohttp or httpx raise becomes the CloudError that a caller decides on.
-Status codes and bodies are not looked at here (`classify`).
+Built by the client and used for EVS and IAM alike, so that every failure names the host it happened at. The allow-list
+is asked before each request goes, `on_call` is told of each that went, and what aiohttp or httpx raise becomes the
+CloudError that a caller decides on. Status codes and bodies are not looked at here (`classify`).
 """
 
 from __future__ import annotations
 
-import functools
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
-import certifi
 import httpx
 
 from . import errors
-from .addresses import GuardedResolver
 from .endpoints import AllowList, EndpointNotAllowed
+from .unpack import unpacked
+from .wire import Answer, Wire, public_trust, read_within, too_long
 
-_MAX_HEADER: Final = 64 * 1024
-"""Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
-_KEEPALIVE: Final = 50.0
-"""Seconds that an idle connection is kept; load balancers close it after 60."""
+__all__ = ["CloudTransport", "OnCall", "public_trust"]
 
 _JOB_PATH: Final = "/jobs/"
 _UNANSWERED: Final[tuple[tuple[type[errors.CloudError], str], ...]] = (
@@ -54,7 +49,7 @@ _CLUES: Final = (
 
 
 class CloudTransport(httpx.AsyncBaseTransport):
-    """Sends requests; raises CloudError where no answer comes or the answer is too long."""
+    """Sends requests; raises CloudError where no answer comes."""
 
     def __init__(
         self,
@@ -65,7 +60,7 @@ class CloudTransport(httpx.AsyncBaseTransport):
         inner: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
     ) -> None:
-        self._inner = inner or _Wire(tls, max_body, allow)
+        self._inner = inner or Wire(tls, max_body, allow)
         self._max_body = max_body
         self._allow = allow
         self._allowed: set[tuple[str, str]] = set()
@@ -92,11 +87,9 @@ class CloudTransport(httpx.AsyncBaseTransport):
         try:
             self._check(request.url.scheme, where)
             response = await self._inner.handle_async_request(request)
-            response.request = request
             if not response.is_closed and isinstance(response.stream, httpx.AsyncByteStream):
-                _refuse_compressed(response.headers.get("content-encoding"), where)
-                response.stream = _Limited(response.stream, self._max_body, where)
-                await response.aread()
+                response = await self._read(response, response.stream)
+            response.request = request
         except EndpointNotAllowed as error:
             raise errors.EndpointRefused(str(error)) from error
         except aiohttp.ClientResponseError:
@@ -110,6 +103,15 @@ class CloudTransport(httpx.AsyncBaseTransport):
             raise errors.Unreachable(f"{where} is not reachable: {_cause(error)}") from error
         return response
 
+    async def _read(self, response: httpx.Response, stream: httpx.AsyncByteStream) -> Answer:
+        """Read the answer of a transport that is not ours; httpx would unpack it without a limit."""
+        packed = await read_within(stream, self._max_body)
+        await response.aclose()
+        named = response.headers.get_list("content-encoding")
+        body = None if packed is None else unpacked(packed, named, self._max_body)
+        fault = too_long(self._max_body) if body is None else ""
+        return Answer(response.status_code, response.headers.raw, body or b"", fault)
+
     def _check(self, scheme: str, where: str) -> None:
         """Ask the allow-list, which does not change, once for each of the two or three origins of a client."""
         if self._allow is not None and (scheme, where) not in self._allowed:
@@ -119,108 +121,6 @@ class CloudTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
-
-
-class _Limited(httpx.AsyncByteStream):
-    """A body that ends with an error where it is longer than allowed."""
-
-    def __init__(self, inner: AsyncIterable[bytes], most: int, where: str) -> None:
-        self._inner = inner
-        self._most = most
-        self._where = where
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = self._most
-        async for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise errors.InvalidResponse(f"{self._where} answered more than {self._most} bytes")
-            yield chunk
-
-
-def _refuse_compressed(encoding: str | None, where: str) -> None:
-    """Raise where a small answer could unpack to a huge one."""
-    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
-        raise errors.InvalidResponse(f"{where} answered in a compressed form that was not asked for")
-
-
-@functools.cache
-def public_trust() -> ssl.SSLContext:
-    """Return the trust in public authorities, read once; the environment does not change it."""
-    return ssl.create_default_context(cafile=certifi.where())
-
-
-class _Wire(httpx.AsyncBaseTransport):
-    """aiohttp's session as an httpx transport: one connection pool, a third of the CPU of httpx's own."""
-
-    def __init__(self, tls: ssl.SSLContext | None, max_body: int, allow: AllowList | None) -> None:
-        self._tls = tls
-        self._max_body = max_body
-        self._allow = allow
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and read the whole answer."""
-        url = request.url
-        session = self._sessions.get(url.scheme) or self._open(url.scheme)
-        wait = request.extensions["timeout"]
-        async with session.request(
-            request.method,
-            str(url),
-            headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
-            data=request.content or None,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(sock_connect=wait["connect"], sock_read=wait["read"]),
-        ) as answer:
-            body = await self._body(answer, url.netloc.decode())
-        return _Answer(answer.status, answer.raw_headers, body)
-
-    async def _body(self, answer: aiohttp.ClientResponse, where: str) -> bytes:
-        _refuse_compressed(answer.headers.get("content-encoding"), where)
-        length = answer.content_length
-        if length is not None and length <= self._max_body:
-            return await answer.read()  # no more than it says is read
-        return b"".join([chunk async for chunk in _Limited(answer.content.iter_any(), self._max_body, where)])
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        for session in self._sessions.values():
-            await session.close()
-
-    def _open(self, scheme: str) -> aiohttp.ClientSession:
-        """Open a session, not before there is an event loop; the public authorities take 0.1 s and 1 MB to read."""
-        tls = self._tls or (public_trust() if scheme == "https" else True)
-        resolver = None if self._allow is None else GuardedResolver(self._allow.check_address)
-        session = self._sessions[scheme] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEPALIVE, resolver=resolver),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_field_size=_MAX_HEADER,
-            auto_decompress=False,
-            trust_env=False,
-        )
-        return session
-
-
-class _Answer(httpx.Response):
-    """An answer whose body is there: httpx takes longer to read one than aiohttp takes for the request's headers."""
-
-    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        super().__init__(status, headers=headers, stream=httpx.ByteStream(body))
-        self._body = body
-        self.is_closed = True
-
-    @property
-    def content(self) -> bytes:
-        """Return the body."""
-        return self._body
-
-    def read(self) -> bytes:
-        """Return the body."""
-        return self._body
-
-    async def aread(self) -> bytes:
-        """Return the body."""
-        return self._body
 
 
 def _code_of(error: errors.CloudError) -> str:

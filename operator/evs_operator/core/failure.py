@@ -96,13 +96,14 @@ def _left_behind(job: Job) -> str:
 
 
 def _deepest_failed(job: Job) -> Job:
-    failed = [(depth, node) for depth, node in _levels(job) if node.outcome is Outcome.FAILED]
-    telling = [(depth, node) for depth, node in failed if node.error_code or reason_of(node)]
-    candidates = telling or failed
-    if not candidates:
-        return job
-    deepest = max(depth for depth, _ in candidates)
-    return next(node for depth, node in candidates if depth == deepest)
+    by_depth: dict[int, list[Job]] = {}
+    for depth, node in _levels(job):
+        if node.outcome is Outcome.FAILED:
+            by_depth.setdefault(depth, []).append(node)
+    deepest_first = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    # the first that tells ends the search: to make every reason of ten thousand readable takes a tenth of a second
+    telling = (node for node in deepest_first if node.error_code or reason_of(node))
+    return next(telling, None) or next(iter(deepest_first), job)
 
 
 def _levels(job: Job, depth: int = 0) -> Iterator[tuple[int, Job]]:

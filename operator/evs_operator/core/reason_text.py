@@ -12,7 +12,7 @@ from typing import Final
 _TASK_PREFIX = re.compile(r"^(?:\w+-fail:\s*)+")
 _MESSAGE_KEYS: Final = ("message", "error_msg", "errorMsg", "msg")
 _IN_CUT_JSON = re.compile(r'"(?:message|error_msg|errorMsg|msg)"\s*:\s*"((?:[^"\\]|\\.){1,4096})')
-_ESCAPED_QUOTE = re.compile(r'\\+"')
+_ESCAPED_QUOTE = re.compile(r'(?<!\\)\\+"')  # from the first of its backslashes: from each it would take the square
 _LONGEST: Final = 64 * 1024
 _MAX_DEPTH: Final = 6
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from evs_operator.api.status import EvsJobStatus, SubJobStatus
-from evs_operator.cloud.job import Job, Outcome
+from evs_operator.cloud.job import MAX_ENTITIES, Job, Outcome
 
 from .text import bounded, masked, stored_size
 
@@ -20,7 +21,6 @@ Redact = Callable[[str], str]
 
 MAX_SUB_JOBS: Final = 100
 MAX_VOLUME_IDS: Final = 500
-_MAX_ENTITIES = 32
 _ENTITY_KEY, _ENTITY_VALUE, _WORD, _ID, _CODE, _REASON = 128, 256, 256, 128, 64, 1024
 _LIST_BYTES = 144 * 1024
 """Bytes for entities, volume ids and sub-jobs; with managed fields and the user's own part below 256 KiB."""
@@ -55,11 +55,12 @@ def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
 
 
 def texts_of(job: Job) -> Iterator[str]:
-    """Yield the texts that `result_fields` has redacted of each sub-job; there are none where few of many are kept."""
+    """Yield the texts that `result_fields` has redacted of the sub-jobs that are shown, and of no other."""
     subs = tuple(job.descendants())
-    for sub in subs if len(subs) <= MAX_VOLUME_IDS else ():
+    for index in _shown(subs):
+        sub = subs[index]
         yield from (sub.job_id, sub.job_type, sub.status, sub.error_code or "", sub.fail_reason or "")
-        for key, value in sub.entities.items():
+        for key, value in islice(sub.entities.items(), MAX_ENTITIES):
             yield key
             if not _PLAIN_ID.fullmatch(value):
                 yield value
@@ -83,7 +84,7 @@ def duration_text(seconds: float) -> str:
 
 
 def _entities(entities: Mapping[str, str], redact: Redact) -> dict[str, str]:
-    kept = list(entities.items())[:_MAX_ENTITIES]
+    kept = islice(entities.items(), MAX_ENTITIES)
     return {masked(key, redact, _ENTITY_KEY): _plain(value, redact, _ENTITY_VALUE) for key, value in kept}
 
 
@@ -121,10 +122,9 @@ def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -
 
 def _kept(subs: tuple[Job, ...], redact: Redact, room: int) -> list[SubJobStatus]:
     """Keep the first sub-jobs in the order failed, unfinished, succeeded, within number and bytes (`room`)."""
-    order = sorted(range(len(subs)), key=lambda index: _ORDER[subs[index].outcome])
     kept: list[SubJobStatus] = []
     names: set[str] = set()
-    for index in order[:MAX_SUB_JOBS]:
+    for index in _shown(subs):
         entry = _sub_job(subs[index], redact)
         entry["jobId"] = _unique(entry.get("jobId", ""), index, names)
         room -= stored_size(entry) + 1
@@ -133,6 +133,11 @@ def _kept(subs: tuple[Job, ...], redact: Redact, room: int) -> list[SubJobStatus
         names.add(entry["jobId"])
         kept.append(entry)
     return kept
+
+
+def _shown(subs: tuple[Job, ...]) -> list[int]:
+    """Return the places of the sub-jobs that are shown where there is room: failed, unfinished, succeeded."""
+    return sorted(range(len(subs)), key=lambda index: _ORDER[subs[index].outcome])[:MAX_SUB_JOBS]
 
 
 def _sub_job(sub: Job, redact: Redact) -> SubJobStatus:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evs_operator.cloud.errors import InvalidResponse
-from evs_operator.cloud.job import MAX_DEPTH, Job, Outcome, parse_job
+from evs_operator.cloud.job import KEPT_CHARACTERS, MAX_DEPTH, MAX_ENTITIES, MAX_SUB_JOBS, Job, Outcome, parse_job
 from evs_operator.cloud.times import parse_time
 from support.jobs import JOB_ID, VOLUME_ID, batch, body, job, sub
 
@@ -280,3 +280,31 @@ def test_an_absent_error_is_the_same_as_a_null_one() -> None:
     bare = {key: value for key, value in body("SUCCESS").items() if key not in ("error_code", "fail_reason")}
     assert parse_job(bare) == parse_job(body("SUCCESS"))
     assert parse_job(bare).job_id == JOB_ID
+
+
+def test_a_job_of_more_sub_jobs_than_are_read_is_refused_for_one_of_them_may_have_failed() -> None:
+    subs = [{"job_id": number} for number in range(1, MAX_SUB_JOBS + 1)]
+    assert len(parse_job(batch("SUCCESS", *subs)).sub_jobs) == MAX_SUB_JOBS
+    with pytest.raises(InvalidResponse, match="more than the 10000 sub-jobs"):
+        parse_job(batch("SUCCESS", *subs, sub(1, "FAIL")))
+
+
+def test_sub_jobs_are_counted_over_all_levels() -> None:
+    inner = [batch("SUCCESS", *(sub(number, "SUCCESS") for number in range(100))) for _ in range(100)]
+    with pytest.raises(InvalidResponse, match="sub-jobs"):
+        parse_job(batch("SUCCESS", *inner))
+    assert len(list(parse_job(batch("SUCCESS", *inner[:-1])).descendants())) == 99 * 101
+
+
+def test_of_a_text_no_more_is_kept_than_can_be_shown() -> None:
+    long = "ä" * 100_000
+    found = parse_job(batch(long, sub(1, long, error_code=long, fail_reason=[long]), job_type=long))
+    assert max(map(len, every_text(found))) == KEPT_CHARACTERS
+
+
+def test_of_the_entities_as_many_are_kept_as_are_shown_and_those_that_name_volume_and_failure() -> None:
+    entities = {f"{number}{'k' * 10_000}": "v" * 10_000 for number in range(1000)}
+    found = parse_job(body(entities={**entities, "errorcode_message": "no", "volume_id": VOLUME_ID, "name": "data"}))
+    assert len(found.entities) == MAX_ENTITIES + 3
+    assert (found.entities["volume_id"], found.entities["errorcode_message"]) == (VOLUME_ID, "no")
+    assert max(map(len, [*found.entities, *found.entities.values()])) == KEPT_CHARACTERS
