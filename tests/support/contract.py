@@ -35,6 +35,7 @@ _PROGRESS: Final = Contract("InProgress", "Progressing", frozenset({"Reconciling
 
 CONTRACT: Final[Mapping[str, Contract]] = {
     states.CREATED: Contract("InProgress", "Progressing", frozenset(), "active"),
+    states.NOT_ASKED: _PROGRESS,
     states.IN_PROGRESS: _PROGRESS,
     states.UNSEEN: _PROGRESS,
     states.ACTION_REQUIRED: Contract("Failed", "Degraded", frozenset({"Ready=False", "Stalled"}), "active"),
