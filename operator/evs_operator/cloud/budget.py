@@ -69,6 +69,13 @@ class Budget:
             self._probe_ends = now + _PROBE
         return 0.0
 
+    def is_short(self, now: float) -> bool:
+        """Tell whether a call would have to wait, for the end of a pause or for its turn."""
+        if now < self.paused_until or (self._probing and now < self._probe_ends):
+            return True
+        self._fill(now)
+        return self._tokens < 1.0 - _ROUNDING
+
     def unused(self) -> None:
         """Take back a call that was counted and not made."""
         self._tokens = min(self._tokens + 1.0, 1.0 if self._probing else self._burst)

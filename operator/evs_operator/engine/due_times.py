@@ -27,6 +27,8 @@ _UNKNOWN_PATIENCE: Final = 10.0
 """Of an EvsJob that was asked for and never answered about."""
 _FIRST_CALL: Final = 2.0
 """Seconds that an EvsJob of which nothing is known waits for its call before its status says so."""
+_UNEXPLAINED: Final = 10.0
+"""Seconds that such an EvsJob waits if no budget is the cause: a machine is busy, or an endpoint does not answer."""
 _LOOK_AFTER: Final = 1.0
 """Seconds that an EvsJob waits for its call before it is looked at without one."""
 
@@ -54,7 +56,7 @@ class DueTimes:
             return None
         if self._is_silent(entry):
             deadline = self.deadline_of(entry)
-            first = entry.poll_at + _FIRST_CALL
+            first = self._first_status_at(entry)
             return first if deadline is None else min(first, max(deadline + AFTER, entry.poll_at + _LOOK_AFTER))
         gone, soon = intervals.delete_at(entry, self._clock), entry.poll_at + _LOOK_AFTER
         observed = entry.observed_generation
@@ -67,7 +69,19 @@ class DueTimes:
 
     def waits_for_first_call(self, entry: Entry) -> bool:
         """Tell whether an EvsJob of which nothing is known has waited long enough for its status to say so."""
-        return self._is_silent(entry) and entry.poll_at + _FIRST_CALL <= self._clock()
+        return self._is_silent(entry) and self._first_status_at(entry) <= self._clock()
+
+    def postpone_first_status(self, entry: Entry) -> bool:
+        """Let an EvsJob that no budget keeps waiting go on without a status, for ten seconds; tell whether it may."""
+        now = self._clock()
+        if now >= entry.poll_at + _UNEXPLAINED:
+            return False
+        entry.say_at = now + _FIRST_CALL
+        return True
+
+    @staticmethod
+    def _first_status_at(entry: Entry) -> float:
+        return max(entry.poll_at + _FIRST_CALL, entry.say_at)
 
     def deadline_of(self, entry: Entry) -> float | None:
         """Return when the deadline of an EvsJob is over, None without one and once that is told."""

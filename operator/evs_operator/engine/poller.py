@@ -160,10 +160,10 @@ class Poller:
             await self._writer.refuse(entry)
             return
         if entry.pending is None and self.due.waits_for_first_call(entry):
-            entry.waiting_version = entry.version
             if call is None:
                 await self._say_what_it_waits_for(entry)
                 return
+            entry.waiting_version = entry.version
         observation = entry.pending
         version, target, project_id, session = entry.version, entry.spec.target(), None, None
         if self._needs_call(entry):
@@ -190,6 +190,11 @@ class Poller:
     async def _say_what_it_waits_for(self, entry: Entry) -> None:
         """Give an EvsJob whose first call could not go yet a status, once, and let it wait on."""
         session = None if entry.spec is None else self._sessions.find(entry.namespace, entry.spec)
+        short = session is not None and session.budget.is_short(self._clock())
+        if not short and self.due.postpone_first_status(entry):
+            self._scheduler.remind(entry, self._clock())
+            return
+        entry.waiting_version = entry.version
         try:
             if session is not None:
                 note_connection(entry, session.key)
@@ -206,6 +211,8 @@ class Poller:
         if now < budget.paused_until:
             until = timestamp(self._clock.moment(budget.paused_until))
             return f"waiting for the first call: the cloud asked for a pause (HTTP 429) until {until}"
+        if not budget.is_short(now):
+            return f"waiting for the first call: earlier calls of {title(session.key)} have not been answered yet"
         until = timestamp(self._clock.moment(now + budget.waiting / budget.rate + 1.0))
         return (
             f"waiting for the first call, expected by {until}: {budget.waiting} EvsJobs wait for the calls of "

@@ -43,8 +43,8 @@ class Entry:
     `held_until` is when a request that no call could answer yet may have its call. `told_version` is the version that
     a look has told of, `late_version` the one of which it has told that the deadline is over.
 
-    `used` is the connection that was last used or looked for; `waiting_version` the version of which a status said that
-    it waits for its first call.
+    `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
+    say that it waits for its first call, `say_at` when that is looked at again.
 
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
@@ -84,6 +84,7 @@ class Entry:
     told_version: int = 0
     late_version: int = 0
     waiting_version: int = 0
+    say_at: float = 0.0
 
     @property
     def request_open(self) -> bool:

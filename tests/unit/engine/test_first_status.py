@@ -83,6 +83,23 @@ def test_the_first_status_is_a_job_in_progress_that_nobody_has_observed() -> Non
     in_world(main)
 
 
+def test_a_job_that_waits_for_an_endpoint_that_hangs_says_so_after_ten_seconds() -> None:
+    async def main(world: World) -> None:
+        world.connect("ns", token="one")
+        world.cloud.hung.add("one")
+        for number in range(12):
+            world.add(f"job-{number}", LONG)
+        await world.run(15.0)
+        told = world.told_at("job-11", "Pending")
+        assert told is not None
+        assert 10.0 <= told <= 12.5
+        assert first_words(world, "job-11")[1] == (
+            "waiting for the first call: earlier calls of EvsConnection ns/default have not been answered yet"
+        )
+
+    in_world(main)
+
+
 def test_a_job_that_waits_for_the_end_of_a_pause_says_until_when() -> None:
     def throttled(call: Call) -> errors.CloudError:
         error = errors.RateLimited("throttled")
