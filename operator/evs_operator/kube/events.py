@@ -1,9 +1,10 @@
 """Writes Events (`events.k8s.io/v1`) behind the back of the status writers, and gives up before it is in their way.
 
-`EventRecorder.tell()` only puts a transition into a bounded queue; two tasks send what is there, one request for
-each. The same transition of the same object again within minutes counts up the series of the Event that is there.
-Events are for people and best effort: what the API server refuses or the queue cannot hold is dropped and counted;
-the status is what tells the truth. Without the permission the operator works, and says so once.
+`EventRecorder.tell()` only puts a transition into a bounded queue, whose namespaces take turns (`event_queue`); four
+tasks send what is there, one request for each. The same transition of the same object again within minutes counts up
+the series of the Event that is there. Events are for people and best effort: what the API server refuses or the queue
+cannot hold is dropped and counted; the status is what tells the truth. Without the permission the operator works, and
+says so once.
 """
 
 from __future__ import annotations
@@ -11,22 +12,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
 from evs_operator.api.names import API_VERSION, GROUP
+from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.core.transitions import Transition
 
 from .api import METADATA, KubeApi, KubeError
+from .event_queue import EventQueue
 from .objects import ObjectKey
 
 CONTROLLER: Final = f"{GROUP}/evs-operator"
-_QUEUE: Final = 2000
-_SENDERS: Final = 2
+_QUEUE: Final = 500
+"""Events of one namespace that may wait."""
+_SENDERS: Final = 4
 _SERIES_WINDOW: Final = 360.0
 """Seconds in which a repetition belongs to the same series, as in client-go."""
 _REMEMBERED: Final = 1000
@@ -70,30 +74,26 @@ class EventRecorder:
         self._now = now
         self._count = count
         self._instance = (instance or socket.gethostname())[:128]
-        self._capacity = capacity
-        self._queue: deque[_Happened] = deque()
+        self._queue: EventQueue[_Happened] = EventQueue(capacity)
         self._known: OrderedDict[tuple[str, Transition], _Known] = OrderedDict()
         self._refused: dict[str, float] = {}
         self._told_refused = False
         self._waiting = asyncio.Event()
-        self._in_flight = 0
 
     def tell(self, key: ObjectKey, uid: str, transition: Transition | None) -> None:
         """Take a transition to be written as an Event; returns at once. None is nothing to tell."""
         if transition is None:
             return
-        # half of the room is for Warnings alone: ten thousand jobs that start must not hide one that fails
-        limit = self._capacity if transition.type == "Warning" else self._capacity // 2
-        if len(self._queue) >= limit:
-            self._drop(key, "the queue is full")
-            return
-        self._queue.append(_Happened(key, uid, transition, self._now()))
+        happened = _Happened(key, uid, transition, self._now())
+        loser = self._queue.put(key.namespace, happened, warning=transition.type == "Warning")
+        if loser is not None:
+            self._drop(loser, "too many Events of this namespace wait")
         self._waiting.set()
 
     @property
     def busy(self) -> bool:
         """True while Events are queued or on the way."""
-        return bool(self._queue or self._in_flight)
+        return bool(self._queue or self._queue.on_the_way)
 
     async def run(self) -> None:
         """Send Events until cancelled."""
@@ -109,18 +109,19 @@ class EventRecorder:
 
     async def _send_all(self) -> None:
         while True:
-            if not self._queue:
+            taken = self._queue.take()
+            if taken is None:
                 self._waiting.clear()
                 await self._waiting.wait()
                 continue
-            happened = self._queue.popleft()
-            self._in_flight += 1
+            namespace, happened = taken
             try:
                 await self._send(happened)
             except Exception:  # noqa: BLE001  # a fault of ours in one Event must not end all Events
                 _log.exception("Event of %s %s: not written", happened.key.kind, happened.key.name)
             finally:
-                self._in_flight -= 1
+                self._queue.done(namespace)
+                self._waiting.set()
 
     async def _send(self, happened: _Happened) -> None:
         key = happened.key
@@ -134,8 +135,11 @@ class EventRecorder:
                 if error.status == 403:
                     self._take_refusal(key, error)
                     return
+                if error.status in (400, 422) and happened.transition.note != LEFT_OUT:
+                    happened = replace(happened, transition=replace(happened.transition, note=LEFT_OUT))
+                    continue
                 if (error.status not in (0, 429) and error.status < 500) or attempt == _TRIES:
-                    self._drop(key, error.message)
+                    self._drop(key.namespace, error.message)
                     return
                 await asyncio.sleep(_RETRY_AFTER)
             else:
@@ -202,9 +206,9 @@ class EventRecorder:
             self._told_refused = True
             _log.warning("no Events: grant create and patch on events.events.k8s.io; statuses are written all the same")
 
-    def _drop(self, key: ObjectKey, why: str) -> None:
+    def _drop(self, namespace: str, why: str) -> None:
         self._count("dropped")
-        _log.debug("Event of %s %s/%s dropped: %s", key.kind, key.namespace, key.name, why)
+        _log.debug("Event in %s dropped: %s", namespace or "default", why)
 
 
 def _micro_time(moment: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.core.transitions import Action, Transition
 from evs_operator.kube import events
 from evs_operator.kube.api import KubeApi, KubeError
@@ -208,13 +209,66 @@ async def test_a_passing_failure_is_tried_again_and_then_dropped(status: int) ->
     assert world.counts == {"written": 1, "dropped": 1}
 
 
-async def test_what_the_api_server_refuses_is_not_tried_again() -> None:
+@pytest.mark.parametrize("status", [400, 422])
+async def test_an_event_whose_text_is_refused_is_told_without_the_clouds_words(status: int) -> None:
     world = World()
-    world.api.errors = [KubeError(422, "invalid")]
+    world.api.errors = [KubeError(status, "invalid")]
+    world.tell(FAILED)
+    await world.settle()
+    first, second = (event for _, _, event in world.api.requests)
+    assert second == {**first, "note": LEFT_OUT}
+    assert world.counts == {"written": 1}
+
+
+async def test_what_the_api_server_refuses_for_good_is_not_tried_again() -> None:
+    world = World()
+    world.api.errors = [KubeError(422, "invalid"), KubeError(422, "invalid"), KubeError(404, "no such namespace")]
     world.tell(FAILED, FINISHED)
     await world.settle()
-    assert len(world.api.requests) == 2
-    assert world.counts == {"written": 1, "dropped": 1}
+    assert len(world.api.requests) == 3
+    assert world.counts == {"dropped": 2}
+
+
+async def test_two_thousand_failures_of_one_namespace_drop_no_warning_of_another() -> None:
+    world = World(capacity=events._QUEUE)
+    mine = ObjectKey("EvsJob", "victim", "data-volume")
+    world.tell(*[FAILED] * 2_000)
+    world.tell(FAILED, key=mine)
+    assert world.counts["dropped"] == 2_000 - events._QUEUE
+    await world.settle()
+    served = ["/victim/" in path for _, path, _ in world.api.requests]
+    assert served.index(True) <= events._SENDERS, "it was its turn"
+
+
+async def test_many_namespaces_that_fill_all_queues_drop_no_warning_of_another() -> None:
+    world = World(capacity=100)
+    for number in range(50):
+        world.tell(*[FAILED] * 100, key=ObjectKey("EvsJob", f"attacker-{number}", "x"))
+    for name in "abc":
+        world.tell(FAILED, key=ObjectKey("EvsJob", "victim", name))
+    await world.settle()
+    told = [event["regarding"]["name"] for _, path, event in world.api.requests if "/victim/" in path]
+    assert told == ["a", "b", "c"]
+    assert world.counts["written"] == 400
+    assert world.counts["written"] + world.counts["dropped"] == 5_003
+
+
+async def test_a_namespace_whose_events_hang_holds_up_no_other() -> None:
+    world = World()
+    hanging, original = asyncio.Event(), world.api.request
+
+    async def request(method: str, path: str, **more: Any) -> dict[str, object]:
+        if "/attacker/" in path:
+            await hanging.wait()
+        return await original(method, path, **more)
+
+    world.api.request = request  # type: ignore[method-assign]
+    world.tell(*[FAILED] * 50, key=ObjectKey("EvsJob", "attacker", "x"))
+    world.tell(*[FAILED] * 20, key=ObjectKey("EvsJob", "victim", "y"))
+    async with world.running():
+        await asyncio.sleep(0.05)
+    assert len(world.api.requests) == 20
+    assert all("/victim/" in path for _, path, _ in world.api.requests)
 
 
 async def test_without_the_permission_it_says_so_once_and_asks_seldom(caplog: pytest.LogCaptureFixture) -> None:
