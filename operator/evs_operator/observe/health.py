@@ -1,7 +1,8 @@
 """/healthz, /readyz and /metrics over HTTP, for the kubelet and Prometheus.
 
 Started and stopped by the supervisor, who also says what is healthy and what is ready. Nothing is computed here
-between requests and no access log is written: probes come every few seconds.
+between requests and no access log is written: probes come every few seconds. Whoever reaches the address may connect:
+`guarded_site` bounds what that costs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
+from .guarded_site import QUIET, GuardedSite
 from .metrics import CONTENT_TYPE, Metrics
 
 Probe = Callable[[], str | None]
@@ -20,6 +22,8 @@ Probe = Callable[[], str | None]
 
 # aiohttp waits this long twice: for answers on their way, then for handlers that it cancelled.
 _SHUTDOWN_SECONDS: Final = 0.25
+_BODY: Final = 1024
+"""Bytes of a body that are read; nothing here needs one."""
 
 
 class HealthServer:
@@ -40,17 +44,20 @@ class HealthServer:
     ) -> None:
         self._host, self._port = address
         self._metrics = metrics
-        app = web.Application()
-        app.router.add_get("/healthz", _probe(healthy))
-        app.router.add_get("/readyz", _probe(ready, lambda: "standby" if standby() else "ok"))
+        app = web.Application(client_max_size=_BODY)
+        app.router.add_get("/healthz", self._probe(healthy))
+        app.router.add_get("/readyz", self._probe(ready, lambda: "standby" if standby() else "ok"))
         app.router.add_get("/metrics", self._scrape)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=QUIET, lingering_time=0.0
+        )
+        self._site = GuardedSite(self._runner)
 
     async def start(self) -> None:
         """Listen; raise OSError with a one-line message where the address cannot be had."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host or None, self._port).start()
+            await self._site.start(self._host or None, self._port)
         except OSError as error:
             await self._runner.cleanup()
             host = f"[{self._host}]" if ":" in self._host else self._host
@@ -59,23 +66,26 @@ class HealthServer:
     @property
     def port(self) -> int:
         """The port that is listened on, between `start` and `stop`."""
-        # an IPv4 address is (host, port), an IPv6 address has two items more
-        return int(min(self._runner.addresses, key=len)[1])
+        return int(min(self._site.addresses, key=len)[1])
 
     async def stop(self) -> None:
         """Stop listening and close every connection, within a second; harmless where nothing was started."""
+        self._site.close()
         await self._runner.cleanup()
 
     async def _scrape(self, request: web.Request) -> web.Response:
+        self._site.answered(request)
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
+    def _probe(
+        self, probe: Probe, good: Callable[[], str] = lambda: "ok"
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(request: web.Request) -> web.Response:
+            self._site.answered(request)
+            problem = probe()
+            return web.Response(text=f"{problem or good()}\n", status=503 if problem else 200)
 
-def _probe(probe: Probe, good: Callable[[], str] = lambda: "ok") -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
-        problem = probe()
-        return web.Response(text=f"{problem or good()}\n", status=503 if problem else 200)
-
-    return answer
+        return answer
 
 
 def _cause(error: OSError) -> str:

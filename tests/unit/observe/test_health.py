@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import httpx
 import pytest
 import uvloop
 
+from evs_operator.observe import guarded_site
 from evs_operator.observe.health import HealthServer
 from evs_operator.observe.metrics import Metrics
 
@@ -169,4 +171,74 @@ async def test_an_empty_host_means_all_addresses(operator: Operator) -> None:
     await server.start()
     async with httpx.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"http://127.0.0.1:{server.port}/healthz")).status_code == 200
+    await server.stop()
+
+
+async def _asked(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+HALVES = {
+    "nothing": b"",
+    "half a line": b"GET /healthz HT",
+    "half a header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1000,
+    "half a body": b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf",
+    "half a chunk": b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n400\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+async def test_half_a_request_is_given_up_within_ten_seconds(
+    operator: Operator, half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert guarded_site.QUIET + guarded_site._LOOK_EVERY < 10.0
+    monkeypatch.setattr(guarded_site, "QUIET", 0.5)
+    monkeypatch.setattr(guarded_site, "_LOOK_EVERY", 0.1)
+    server = operator.server()
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(HALVES[half])
+    async with asyncio.timeout(5.0):
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing() and await reader.read(4096):
+                writer.write(b"y")  # a byte now and then is no request
+                await asyncio.sleep(0.05)
+    writer.close()
+    await server.stop()
+
+
+async def test_who_asks_again_and_again_keeps_the_connection(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_site, "QUIET", 0.5)
+    monkeypatch.setattr(guarded_site, "_LOOK_EVERY", 0.1)
+    server = operator.server()
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    for _ in range(6):
+        await asyncio.sleep(0.2)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
+    writer.close()
+    await server.stop()
+
+
+async def test_beside_thousands_that_do_not_ask_a_probe_is_answered_and_few_stay_open(operator: Operator) -> None:
+    server = operator.server()
+    await server.start()
+    idle = []
+    for number in range(600):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: half")
+        idle.append(writer)
+        if number % 100 == 99:
+            assert (await _asked(server.port)).startswith(b"HTTP/1.1 200")
+    assert server._runner.server is not None
+    assert len([c for c in server._runner.server.connections if c.transport]) <= guarded_site.PLACES
+    for writer in idle:
+        writer.close()
     await server.stop()
