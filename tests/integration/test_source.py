@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
+import aiohttp
 import pytest
 
 from controlplane import ControlPlane, Fault, FaultProxy
 from evs_operator.api.names import EVS_CONNECTION, EVS_JOB
-from evs_operator.kube import source
+from evs_operator.kube import source, stream
+from evs_operator.kube.api import KubeApi
 from evs_operator.kube.cluster import Login, load_cluster
+from evs_operator.kube.pulse import Pulse
 
 _JOBS = "/evsjobs"
 Event = tuple[str, str | None, str]
@@ -35,6 +39,7 @@ class Seen:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.lists = 0
+        self.failures = 0
         self.task: asyncio.Task[None] | None = None
 
     def take(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
@@ -45,6 +50,9 @@ class Seen:
 
     def listed(self) -> None:
         self.lists += 1
+
+    def failed(self) -> None:
+        self.failures += 1
 
     async def until(self, condition: Callable[[], bool], timeout: float = 40) -> None:
         async with asyncio.timeout(timeout):
@@ -59,14 +67,15 @@ class Seen:
 async def _watching(plane: ControlPlane, proxy: FaultProxy, namespace: str, *kinds: str) -> AsyncIterator[Seen]:
     seen = Seen()
     cluster = await load_cluster(await asyncio.to_thread(proxy.kubeconfig, plane.admin_kubeconfig))
-    seen.task = asyncio.create_task(
-        source.watch(cluster, kinds or (EVS_JOB,), [namespace], seen.take, seen.listed), name="source"
-    )
+    api = KubeApi(cluster)
+    parts = (seen.take, seen.listed, seen.failed, Pulse(time.monotonic))
+    seen.task = asyncio.create_task(source.watch(cluster, api, kinds or (EVS_JOB,), [namespace], *parts), name="source")
     try:
         yield seen
     finally:
         seen.task.cancel()
         await asyncio.wait({seen.task}, timeout=10)
+        await api.aclose()
         left = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("watch ")]
         assert seen.task.done()
         assert not left
@@ -133,10 +142,7 @@ async def test_an_expired_watch_lists_anew_and_says_so(crds: ControlPlane, proxy
 async def test_a_connection_that_falls_silent_is_given_up_and_nothing_is_missed(
     crds: ControlPlane, proxy: FaultProxy, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = source._settings()
-    assert settings.watching.inactivity_timeout == 70  # the API server sends a bookmark every minute
-    settings.watching.inactivity_timeout = 2
-    monkeypatch.setattr(source, "_settings", lambda: settings)
+    monkeypatch.setattr(stream, "_TIMEOUT", aiohttp.ClientTimeout(total=10, sock_connect=10, sock_read=2))
     async with _watching(crds, proxy, namespace) as seen:
         await seen.until(lambda: seen.lists == 1 and proxy.watches(_JOBS) == 1)
         assert proxy.mute_watches(_JOBS) == 1
@@ -171,8 +177,24 @@ async def test_a_refused_credential_is_asked_for_again(
     original = source.Cluster.login
     monkeypatch.setattr(source.Cluster, "login", login)
     async with _watching(crds, proxy, namespace) as seen:
-        await seen.until(lambda: seen.lists == 1)
+        await seen.until(lambda: proxy.watches(_JOBS) == 1)
+        assert seen.lists == 1
     assert logins == ["wrong", "right"]
+
+
+async def test_a_watch_is_ended_by_the_api_server_with_a_bookmark_before_it_counts_as_dead(
+    crds: ControlPlane, proxy: FaultProxy, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_LIFE", 5.0)
+    monkeypatch.setattr(stream, "_SHORT", 2.0)
+    async with _watching(crds, proxy, namespace) as seen:
+        await seen.until(lambda: _watched(proxy) == 3)
+        assert seen.lists == 1
+        assert seen.failures == 0
+
+
+def _watched(proxy: FaultProxy) -> int:
+    return sum(1 for seen in proxy.journal if seen.verb == "watch")
 
 
 async def test_a_credential_that_is_refused_and_has_no_other_ends_the_source(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from evs_operator.cloud.job import Job
 from evs_operator.engine.clock import Clock
 from evs_operator.engine.session import Session
 from evs_operator.engine.sessions import Sessions
-from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.api import Answer, KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 
 from .jobs import JOB_ID, job
@@ -52,6 +53,9 @@ class FakeApi:
         if isinstance(found, int):
             raise KubeError(found, f"{method} {path}: HTTP {found}")
         return found
+
+    async def answer(self, method: str, path: str, **_: object) -> Answer:
+        return Answer(copy.deepcopy(await self.request(method, path)), 0)
 
 
 class FakeCloud:

@@ -53,13 +53,11 @@ async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, r
 async def _check_connections(api: KubeApi, kind: str, namespaces: list[str], report: Report) -> None:
     for namespace in namespaces if kind == EVS_CONNECTION else [""]:
         try:
-            bodies = await objects.list_connections(api, kind, namespace or None)
+            async for body in objects.list_connections(api, kind, namespace or None):
+                _report_connection(kind, body, report)
         except KubeError as error:
             if error.status != 403:
-                raise
-            continue  # the missing permission has its own line
-        for body in bodies:
-            _report_connection(kind, body, report)
+                raise  # else the missing permission has its own line
 
 
 def _report_connection(kind: str, body: object, report: Report) -> None:

@@ -127,17 +127,16 @@ class Connections:
         """Remove connections that were deleted unseen, and take those that the watch has not brought."""
         for kind, places in ((EVS_CONNECTION, self._namespaces), (CLUSTER_EVS_CONNECTION, ())):
             started = self._clock()
+            present: set[str] = set()
             try:
-                found = [
-                    b for place in places or (None,) for b in await objects.list_connections(self._api, kind, place)
-                ]
+                for place in places or (None,):
+                    async for body in objects.list_connections(self._api, kind, place):
+                        present.add(str(cast(Mapping[str, object], body.get("metadata") or {}).get("uid")))
+                        self.on_event(kind, None, body)
             except KubeError as error:
                 if error.status != 403:  # without the right to list them there are none here
                     _log.warning("connections: %s", error.message)
                 continue
-            for body in found:
-                self.on_event(kind, None, body)
-            present = {str(cast(Mapping[str, object], body.get("metadata") or {}).get("uid")) for body in found}
             for key in self._sessions.gone(present, kind, places, started):
                 _log.info("%s %s: was deleted unseen", key.kind, short_name(key))
                 self._remove(key, None)

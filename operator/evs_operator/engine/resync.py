@@ -70,15 +70,21 @@ class Resync:
     async def compare(self) -> None:
         """List once and put the store right."""
         started = self._clock()
-        listed = [item for namespace in self._namespaces async for item in objects.list_jobs(self._api, namespace)]
-        gone = self._store.retain({item.uid for item in listed}, started)
+        present: set[str] = set()
+        behind: list[Listed] = []
+        for namespace in self._namespaces:
+            async for item in objects.list_jobs(self._api, namespace):
+                present.add(item.uid)
+                if self._is_behind(item):
+                    behind.append(item)
+        gone = self._store.retain(present, started)
         if gone:
             _log.info("resync: %d EvsJobs were deleted unseen", len(gone))
-        if any(self._is_behind(item) for item in listed):
+        if behind:
             await asyncio.sleep(_WATCH_LAG)
-            behind = sum(1 for item in listed if self._is_behind(item))
-            if behind:
-                _log.warning("resync: the watch missed changes of %d EvsJobs, it is restarted", behind)
+            missed = sum(1 for item in behind if self._is_behind(item))
+            if missed:
+                _log.warning("resync: the watch missed changes of %d EvsJobs, it is restarted", missed)
                 self._restart_watch()
                 return
         self.verified = started

@@ -25,6 +25,7 @@ from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.cluster import Cluster, ClusterError, load_cluster
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.lease import LeaseHolder
+from evs_operator.kube.pulse import Pulse
 from evs_operator.observe import logs
 from evs_operator.observe.health import HealthServer
 from evs_operator.observe.metrics import Metrics
@@ -49,6 +50,10 @@ from .writer import StatusWriter
 _POLLS_FINISH: Final = 5.0
 _WRITES_FINISH: Final = 5.0
 _EVENTS_FINISH: Final = 1.0
+_LIST_CONNECTIONS: Final = 8
+_STATUS_CONNECTIONS: Final = 64
+_EVENT_CONNECTIONS: Final = 4
+_LEASE_CONNECTIONS: Final = 2
 _LOOP_LATE: Final = 90.0
 _POLL_LATE: Final = 600.0
 
@@ -82,9 +87,11 @@ class Operator:
         self._clock = Clock()
         self._metrics = Metrics()
         self._api = KubeApi(cluster)
+        self._lists, self._statuses = self._api.lane(_LIST_CONNECTIONS), self._api.lane(_STATUS_CONNECTIONS)
+        self._pulse = Pulse(self._clock)
         self._lease: LeaseHolder | None = None
         if settings.leader_elect:
-            self._lease = LeaseHolder(self._api, settings.operator_namespace, self._clock)
+            self._lease = LeaseHolder(self._api.lane(_LEASE_CONNECTIONS), settings.operator_namespace, self._clock)
         self._store = Store(self._clock)
         self._scheduler = Scheduler()
         self._sessions = Sessions(
@@ -96,10 +103,19 @@ class Operator:
             hold=redaction.hold,
             on_call=self._metrics.called,
         )
-        self._events = EventRecorder(self._api, self._clock, lambda result: self._metrics.events.labels(result).inc())
+        self._events = EventRecorder(
+            self._api.lane(_EVENT_CONNECTIONS), self._clock, lambda result: self._metrics.events.labels(result).inc()
+        )
         self._tracing = tracing_of(os.environ)
         writer = StatusWriter(
-            self._api, self._store, self._metrics, self._clock, redaction, self._events, self._tracing
+            self._statuses,
+            self._store,
+            self._metrics,
+            self._clock,
+            redaction,
+            self._events,
+            self._tracing,
+            list_soon=lambda: self._resync.ask(),
         )
         self._durations = Durations()
         self._recollection = Recollection()
@@ -126,12 +142,14 @@ class Operator:
             sessions=self._sessions,
             poller=self._poller,
             clock=self._clock,
-            writer=ConnectionWriter(self._api, self._sessions, self._clock, redaction, self._events, self._metrics),
+            writer=ConnectionWriter(
+                self._statuses, self._sessions, self._clock, redaction, self._events, self._metrics
+            ),
             redaction=redaction,
             namespaces=settings.namespaces,
             wake=self._dispatcher.wake,
         )
-        self._resync = Resync(self._api, self._store, self._clock, settings.namespaces, self._restart_watch)
+        self._resync = Resync(self._lists, self._store, self._clock, settings.namespaces, self._restart_watch)
         self._health = HealthServer(
             settings.http_address,
             healthy=self._unhealthy,
@@ -216,7 +234,16 @@ class Operator:
             access = await self._wait_for_access()
             self._restart.clear()
             watch = asyncio.create_task(
-                source.watch(self._cluster, access.kinds, self._settings.namespaces, self._on_event, self._on_listed),
+                source.watch(
+                    self._cluster,
+                    self._lists,
+                    access.kinds,
+                    self._settings.namespaces,
+                    self._on_event,
+                    self._on_listed,
+                    self._metrics.watch_restarts.inc,
+                    self._pulse,
+                ),
                 name="source",
             )
             restart = asyncio.create_task(self._restart.wait(), name="restart")
@@ -312,4 +339,6 @@ class Operator:
             return f"waiting: {self._lease.problem}" if self._lease.problem else None
         if self._waiting_for:
             return f"waiting: {self._waiting_for}"
+        if problem := self._pulse.problem():
+            return problem
         return None if self._synced.is_set() else "waiting: the first list of EvsJobs is not complete"

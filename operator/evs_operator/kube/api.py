@@ -1,50 +1,95 @@
-"""Requests to the API server other than kopf's watch: one session, one kind of error.
+"""Requests to the API server other than kopf's watch: one session, one kind of error, answers of bounded size.
 
 The status writer uses this for every observable change, so it stands on aiohttp (0.2 ms of CPU a request)
-and not on the generated client (0.63 ms, design section 4).
+and not on the generated client (0.63 ms). Statuses, Events, Secrets, lists and the Lease have a `lane` each: requests
+that hang in one of them leave the connections of all others alone.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
 
 from .cluster import Cluster
+from .encoding import encoded
 
-_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
-# ASCII: the API server reads an apply patch as YAML, which knows some characters as escapes alone
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+_SECONDS: Final = 30.0
+_CONNECT: Final = 10.0
+_CONNECTIONS: Final = 64
+ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""The largest answer that is read; etcd holds no object of more than 1.5 MiB."""
+_MESSAGE: Final = 2048
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 METADATA = _METADATA_ONLY.format("")
 METADATA_LIST = _METADATA_ONLY.format("List")
 
 
 class KubeError(Exception):
-    """The API server did not do what was asked; `status` is the HTTP status, 0 where it did not answer."""
+    """The API server did not do what was asked; `status` is the HTTP status, 0 where it did not answer.
 
-    def __init__(self, status: int, message: str) -> None:
+    `retry_after` is in seconds, 0 where the API server named none.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.retry_after = retry_after
+
+
+class AnswerTooLargeError(KubeError):
+    """The answer was larger than the caller can hold; it was not read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON object of a 2xx answer, and how many bytes it was."""
+
+    body: dict[str, object]
+    size: int
 
 
 class KubeApi:
-    """A session with the API server. Raises KubeError, and nothing else, for what goes wrong on the way."""
+    """Connections to the API server. Raises KubeError, and nothing else, for what goes wrong on the way.
 
-    def __init__(self, cluster: Cluster) -> None:
+    `answered_at` is when it last answered a request with anything but 401 or 5xx, on the monotonic clock.
+    """
+
+    def __init__(self, cluster: Cluster, *, connections: int = _CONNECTIONS, seconds: float = _SECONDS) -> None:
         self._cluster = cluster
+        self._lanes: list[KubeApi] = []
+        self._answered_at = time.monotonic()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=cluster.tls(), limit=64),
-            timeout=_TIMEOUT,
+            connector=aiohttp.TCPConnector(ssl=cluster.tls(), limit=connections),
+            timeout=aiohttp.ClientTimeout(total=seconds, connect=_CONNECT),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
 
+    def lane(self, connections: int, seconds: float = _SECONDS) -> KubeApi:
+        """Return the same with connections of its own; a request may take so many seconds, the wait for one included.
+
+        It is closed with this one.
+        """
+        lane = KubeApi(self._cluster, connections=connections, seconds=seconds)
+        self._lanes.append(lane)
+        return lane
+
+    @property
+    def answered_at(self) -> float:
+        """When a request of any lane last succeeded or was refused for a reason of its own."""
+        return max([self._answered_at, *(lane.answered_at for lane in self._lanes)])
+
     async def aclose(self) -> None:
         """Close all connections."""
+        for lane in self._lanes:
+            await lane.aclose()
         await self._session.close()
 
     async def request(
@@ -58,36 +103,86 @@ class KubeApi:
         accept: str = "application/json",
     ) -> dict[str, object]:
         """Send one request and return the JSON object of a 2xx answer."""
+        answer = await self.answer(method, path, params=params, body=body, content_type=content_type, accept=accept)
+        return answer.body
+
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        most: int = ANSWER_BYTES,
+    ) -> Answer:
+        """Send one request; raises AnswerTooLargeError where a 2xx answer has more than `most` bytes."""
         headers = {"Accept": accept, **await self._cluster.headers()}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = _encode(body).encode()
+            data = encoded(body)
         query = f"?{urlencode(params)}" if params else ""
         url = f"{self._cluster.server}{path}{query}"
         try:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
-                content = await response.read()
-                status = response.status
+                content = await _content(response, most)
+                status, retry_after = response.status, response.headers.get("Retry-After", "")
         except TimeoutError:
             raise KubeError(0, f"{method} {path}: the API server did not answer in time") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an answer that is no HTTP
             raise KubeError(0, f"{method} {path}: API server not reachable: {_brief(error)}") from error
-        parsed = _object(content)
+        if status != 401 and status < 500:
+            self._answered_at = time.monotonic()
         if 200 <= status < 300:
-            return parsed
-        message = str(parsed.get("message") or f"HTTP {status}")
-        raise KubeError(status, f"{method} {path}: {message}")
+            if content is None:
+                raise AnswerTooLargeError(status, f"{method} {path}: the answer has more than {most} bytes")
+            return Answer(_object(content, f"{method} {path}"), len(content))
+        raise KubeError(status, f"{method} {path}: {_said(content) or f'HTTP {status}'}", _seconds(retry_after))
 
 
-def _object(content: bytes) -> dict[str, object]:
+async def _content(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """Read an answer; None where it has more bytes than that, unpacked, and then the rest is not read."""
+    if response.content_length is not None and "Content-Encoding" not in response.headers:
+        if response.content_length <= most:
+            return await response.read()
+        response.close()
+        return None
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > most:
+            response.close()
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _object(content: bytes, what: str) -> dict[str, object]:
     try:
         parsed = json.loads(content)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise KubeError(0, f"{what}: the answer is no object: something else answers in place of the API server")
+    return parsed
+
+
+def _said(content: bytes | None) -> str:
+    """Return the message of an answer that refuses, on one line."""
+    try:
+        parsed = json.loads(content or b"")
+    except (ValueError, RecursionError):
+        return ""
+    message = parsed.get("message") if isinstance(parsed, dict) else None
+    return " ".join(message.split())[:_MESSAGE] if isinstance(message, str) else ""
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6 else 0.0
 
 
 def _brief(error: BaseException) -> str:

@@ -11,11 +11,12 @@ if _is_hidden:
     sys.modules["kubernetes"] = None  # type: ignore[assignment]  # the documented way to make an import fail
 try:
     import kopf
+    from kopf._cogs.clients.api import stream
     from kopf._cogs.clients.auth import vault_var
-    from kopf._cogs.clients.watching import Bookmark, infinite_watch
+    from kopf._cogs.clients.errors import APIError
     from kopf._cogs.structs.credentials import Vault
 finally:
     if _is_hidden:
         del sys.modules["kubernetes"]
 
-__all__ = ["Bookmark", "Vault", "infinite_watch", "kopf", "vault_var"]
+__all__ = ["APIError", "Vault", "kopf", "stream", "vault_var"]

@@ -18,9 +18,9 @@ from evs_operator.api.names import (
 from evs_operator.api.object_names import is_namespace_name, is_object_name
 
 from .api import METADATA, METADATA_LIST, KubeApi, KubeError
+from .listing import pages
 
 _GROUP_PATH: Final = f"/apis/{GROUP}/{VERSION}"
-_PAGE: Final = "500"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +81,24 @@ async def delete(api: KubeApi, key: ObjectKey, uid: str) -> None:
     )
 
 
+def collection_path(kind: str, namespace: str | None) -> str:
+    """Path of all objects of a kind, in one namespace or (None) in all; raises KubeError for what no name can be."""
+    return f"{_GROUP_PATH}{_within(namespace) if namespace else ''}/{PLURALS[kind]}"
+
+
 async def list_jobs(api: KubeApi, namespace: str | None) -> AsyncIterator[Listed]:
     """Yield the identity of every EvsJob, metadata only and in pages."""
-    where = _within(namespace) if namespace else ""
-    params = {"limit": _PAGE}
-    while True:
-        page = await api.request(
-            "GET",
-            f"{_GROUP_PATH}{where}/{PLURALS[EVS_JOB]}",
-            params=params,
-            accept=f"{METADATA_LIST},application/json",
-        )
-        items = page.get("items")
-        for item in items if isinstance(items, list) else []:
-            metadata = _mapping(_mapping(item).get("metadata"))
+    async for page in pages(api, collection_path(EVS_JOB, namespace), f"{METADATA_LIST},application/json"):
+        for item in page.items:
+            metadata = _mapping(item.get("metadata"))
             yield Listed(str(metadata.get("uid")), str(metadata.get("namespace")), str(metadata.get("resourceVersion")))
-        token = _mapping(page.get("metadata")).get("continue")
-        if not token:
-            return
-        params = {"limit": _PAGE, "continue": str(token)}
 
 
-async def list_connections(api: KubeApi, kind: str, namespace: str | None) -> list[Mapping[str, object]]:
-    """Return all connections of one kind, whole."""
-    where = _within(namespace) if namespace else ""
-    answer = await api.request("GET", f"{_GROUP_PATH}{where}/{PLURALS[kind]}")
-    items = answer.get("items")
-    return [_mapping(item) for item in items] if isinstance(items, list) else []
+async def list_connections(api: KubeApi, kind: str, namespace: str | None) -> AsyncIterator[Mapping[str, object]]:
+    """Yield all connections of one kind, whole, in pages."""
+    async for page in pages(api, collection_path(kind, namespace)):
+        for item in page.items:
+            yield item
 
 
 async def served_kinds(api: KubeApi) -> frozenset[str]:
