@@ -42,7 +42,6 @@ class Reason(StrEnum):
     # other
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     SUSPENDED = "Suspended"
-    PENDING = "Pending"
 
     @property
     def passing(self) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from evs_operator.api.reasons import Reason
 from evs_operator.api.status import EvsJobStatus
 
 
@@ -39,7 +38,7 @@ PENDING: Final = Phase()
 
 
 def phase_of(status: EvsJobStatus) -> Phase:
-    """Return the phase that a status tells; without conditions of ours nothing was observed yet."""
+    """Return the phase that a status tells; without conditions nothing was observed yet."""
     reason, is_true = "", set()
     for condition in status.get("conditions", ()):
         kind = condition["type"]
@@ -47,7 +46,7 @@ def phase_of(status: EvsJobStatus) -> Phase:
             reason = condition["reason"]
         if condition["status"] == "True":
             is_true.add(kind)
-    return PENDING if reason in ("", Reason.PENDING) else _kept(_state(is_true), reason)
+    return _kept(_state(is_true), reason) if reason else PENDING
 
 
 def _state(is_true: Collection[str]) -> str:

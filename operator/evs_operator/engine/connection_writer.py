@@ -13,15 +13,18 @@ from typing import Final, cast
 from evs_operator.api.conditions import Condition, condition_of
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.core.connection_status import ConnectionStatus, connection_status
+from evs_operator.core.plain_status import plain_conditions
 from evs_operator.core.transitions import transition_of_connection
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics, write_result
+from evs_operator.observe.seldom import Seldom
 
 from .clock import Clock
 from .redaction import Redaction
+from .refused_texts import REFUSED
 from .session import Session
 from .sessions import Sessions, short_name
 
@@ -54,8 +57,11 @@ class ConnectionWriter:
         self._events = events
         self._metrics = metrics
         self._dirty: dict[ObjectKey, None] = {}
-        self._refused: dict[ObjectKey, tuple[int, float]] = {}
-        """How often a write was refused in a row, and when the next one may go."""
+        self._refused: dict[ObjectKey, tuple[str, int, float]] = {}
+        """Of whom a write was refused, how often in a row, and when the next one may go."""
+        self._texts_refused: dict[ObjectKey, tuple[str, ...]] = {}
+        """The messages that the API server did not take."""
+        self._seldom = Seldom(_log)
 
     def mark(self, session: Session) -> None:
         """Look at a session in the next round."""
@@ -65,22 +71,27 @@ class ConnectionWriter:
         """Write what changed; what goes wrong at the API server is tried again with growing waits."""
         for key in list(self._dirty):
             session = self._sessions.get(key)
-            tries, not_before = self._refused.get(key, (0, 0.0))
-            if session is not None and self._clock() < not_before:
+            uid, tries, not_before = self._refused.get(key, ("", 0, 0.0))
+            if session is None or session.uid != uid:
+                tries = 0
+            elif self._clock() < not_before:
                 continue
             self._dirty.pop(key, None)  # what is learned while this is written marks it again
             self._refused.pop(key, None)
             if session is None:
+                self._texts_refused.pop(key, None)
                 continue
             try:
                 done = await self._write(session)
             except KubeError as error:
                 self._metrics.connection_status_writes.labels(result=write_result(error.status)).inc()
-                done = error.status == 404
-                if error.status not in (404, 409):  # after 409 the watch brings the newer object
-                    self._refused[key] = tries + 1, self._clock() + min(2.0**tries, _LONGEST_WAIT)
+                done = False  # also after a 404: that a connection is gone the watch or a list says
+                if error.status != 409:  # then the watch brings the newer object
+                    not_before = self._clock() + min(2.0**tries, _LONGEST_WAIT)
+                    self._refused[key] = session.uid, tries + 1, not_before
                     name = short_name(key)
-                    _log.warning("%s %s: %s", key.kind, name, error.message, extra={"connection": name})
+                    message = f"{key.kind} {name}: {error.message}"
+                    self._seldom.warning(f"write {error.status}", message, {"connection": name})
             if not done:
                 self.mark(session)
 
@@ -100,14 +111,34 @@ class ConnectionWriter:
             previous=previous,
             now=self._clock.wall(),
         )
+        if self._texts_refused.get(session.key) == _words(status):
+            status["conditions"] = plain_conditions(status["conditions"])
         if not _same(status, session.status):
-            version = await objects.apply_status(self._api, session.key, status, session.resource_version)
+            version = await self._apply(session, status)
             self._metrics.connection_status_writes.labels(result="written").inc()
             session.status, session.resource_version = status, version
             _tell(session, previous, status)
             transition = transition_of_connection(previous, status["conditions"])
             self._events.tell(session.key, session.uid, transition)
         return session.trouble is None or reason is not ConnectionReason.CREDENTIALS_VALID
+
+    async def _apply(self, session: Session, status: ConnectionStatus) -> str:
+        """Write a status, without the cloud's words where the API server refuses them; return the new version."""
+        try:
+            return await objects.apply_status(self._api, session.key, status, session.resource_version)
+        except KubeError as error:
+            if error.status not in REFUSED:
+                raise
+            name = short_name(session.key)
+            message = f"{session.key.kind} {name}: written without the cloud's texts: {error.message}"
+            self._seldom.warning(f"refused text in {session.key.namespace}", message, {"connection": name})
+        self._texts_refused[session.key] = _words(status)
+        status["conditions"] = plain_conditions(status["conditions"])
+        return await objects.apply_status(self._api, session.key, status, session.resource_version)
+
+
+def _words(status: ConnectionStatus) -> tuple[str, ...]:
+    return tuple(condition["message"] for condition in status["conditions"])
 
 
 def _tell(session: Session, previous: list[Condition], status: ConnectionStatus) -> None:

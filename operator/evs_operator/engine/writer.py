@@ -1,6 +1,8 @@
 """Writes what was decided: one server-side apply per change, on the very object that was decided on.
 
-A refused write (409) means that the object changed or is another one by now: it is read and decided again.
+A refused write (409) means that the object changed or is another one by now: it is read and decided again, at once and
+for some seconds. An object is gone when the watch, a list or a read of its namesake says so; after a 404 `list_soon`
+has it listed, and the write is tried again. What the API server refuses for its text is written without the cloud's.
 """
 
 from __future__ import annotations
@@ -29,10 +31,14 @@ from evs_operator.observe.tracing import NO_TRACING, Tracing
 
 from .clock import Clock
 from .redaction import Redaction
+from .refused_texts import REFUSED, RefusedTexts
 from .store import Entry, Store
 
 _log = logging.getLogger(__name__)
-_TRIES: Final = 5
+_CHASE: Final = 5.0
+"""Seconds for which an object that changes under each write is read and written again."""
+_DELETION_LAG: Final = 0.3
+"""Seconds in which the watch tells of a deletion that a write met."""
 _LARGE: Final = 20
 """Sub-jobs of a batch from which on the API server is busy with one status for long (0.08 s of CPU for a hundred)."""
 _LARGE_AT_ONCE: Final = 4
@@ -51,8 +57,11 @@ class StatusWriter:
         redaction: Redaction,
         events: EventRecorder,
         tracing: Tracing = NO_TRACING,
+        list_soon: Callable[[], None] = lambda: None,
     ) -> None:
         self._tracing = tracing
+        self._list_soon = list_soon
+        self._refused = RefusedTexts()
         self._api = api
         self._store = store
         self._metrics = metrics
@@ -100,7 +109,10 @@ class StatusWriter:
         try:
             await objects.delete(self._api, _key(entry), entry.uid)
         except KubeError as error:
-            if error.status not in (404, 409):
+            if error.status == 404:
+                await self._ask_whether_gone(entry, error)
+                return
+            if error.status != 409:
                 raise
         named = {"evsjob": f"{entry.namespace}/{entry.name}"}
         _log.info("EvsJob %s/%s: deleted, ttlSecondsAfterFinished is over", entry.namespace, entry.name, extra=named)
@@ -117,14 +129,18 @@ class StatusWriter:
             project_id=project_id,
             requested_at=entry.requested_at if entry.held_until is None else None,
             anew=entry.anew,
-            connection=entry.used,
         )
 
     async def _apply(self, entry: Entry, decided: Callable[[], EvsJobStatus | None]) -> None:
-        for _ in range(_TRIES):
+        """Write what is decided on the object as it is, until it is written or changes too fast for too long."""
+        end = self._clock() + _CHASE
+        while True:
             with self._tracing.span("decide"):
-                status = None if entry.deleted else decided()
-            if status is None or same_status(status, entry.status):
+                whole = None if entry.deleted else decided()
+            if whole is None:
+                return
+            status = self._refused.acceptable(entry.uid, whole)
+            if same_status(status, entry.status):
                 return
             # The watch may bring the echo of the write before its answer is here.
             before, was_finished = entry.status, entry.finished
@@ -133,19 +149,29 @@ class StatusWriter:
                     version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
             except KubeError as error:
                 self._metrics.status_writes.labels(result=write_result(error.status)).inc()
-                if error.status == 404:
-                    self._store.remove(entry.uid)
+                if not await self._may_try_again(entry, whole, error, end):
                     return
-                if error.status != 409:
-                    raise
-                await self._read_again(entry)
                 continue
             self._metrics.status_writes.labels("written").inc()
             self._events.tell(_key(entry), entry.uid, transition_of_job(before, status, anew=entry.anew))
             self._tell(entry, status, before, was_finished)
             self._store.wrote(entry, status, version)
             return
-        raise KubeError(409, f"{entry.namespace}/{entry.name}: changed {_TRIES} times while it was written")
+
+    async def _may_try_again(self, entry: Entry, status: EvsJobStatus, error: KubeError, end: float) -> bool:
+        """Prepare the next try after a refused write; False where the object is gone, the error where it must wait."""
+        name = f"{entry.namespace}/{entry.name}"
+        if error.status in REFUSED and self._refused.refuse(entry.uid, name, status, error):
+            return True
+        if error.status == 404:
+            await self._ask_whether_gone(entry, error)
+            return False
+        if error.status != 409:
+            raise error
+        if self._clock() >= end:
+            raise KubeError(409, f"{name}: changed again and again while it was written")
+        await self._read_again(entry)
+        return True
 
     async def _read_again(self, entry: Entry) -> None:
         """Take the object as it is now; another uid under the name means that ours is gone."""
@@ -154,13 +180,23 @@ class StatusWriter:
         except KubeError as error:
             if error.status != 404:
                 raise
-            self._store.remove(entry.uid)
+            await self._ask_whether_gone(entry, error)
             return
         metadata = body.get("metadata")
         if not isinstance(metadata, dict) or metadata.get("uid") != entry.uid:
             self._store.remove(entry.uid)
             return
         self._store.apply("MODIFIED", body)
+
+    async def _ask_whether_gone(self, entry: Entry, error: KubeError) -> None:
+        """Wait for the watch to say that an object is gone, or have it listed; raises the error until either does.
+
+        A 404 alone says nothing: an API server that starts, and one whose CRDs are applied anew, answers so for all.
+        """
+        await asyncio.sleep(_DELETION_LAG)
+        if not entry.deleted:
+            self._list_soon()
+            raise error
 
     def _tell(self, entry: Entry, status: EvsJobStatus, previous: EvsJobStatus, was_finished: bool) -> None:
         """Log a transition on one line, and measure how late the end of a job came into its status."""

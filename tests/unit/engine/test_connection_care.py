@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from evs_operator.cloud import errors
+from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.engine import connection_writer
 from evs_operator.engine.connection_writer import ConnectionWriter
 from evs_operator.engine.connections import Connections
@@ -52,11 +53,16 @@ class Care:
         self.poller = FakePoller(self.world)
         self.written: list[tuple[str, dict[str, Any]]] = []
         self.refuse: KubeError | None = None
+        self.refuse_text = False
+        self.tried = 0
         self.on_write: Callable[[], Awaitable[None]] | None = None
 
         async def apply(api: object, key: ObjectKey, status: dict[str, Any], version: str) -> str:
+            self.tried += 1
             if self.refuse is not None:
                 raise self.refuse
+            if self.refuse_text and any(c["message"] != LEFT_OUT for c in status["conditions"]):
+                raise KubeError(400, "invalid Unicode character")
             self.written.append((key.name, status))
             if self.on_write is not None:
                 on_write, self.on_write = self.on_write, None
@@ -79,7 +85,11 @@ class Care:
         )
         self.listed: list[dict[str, Any]] = []
         for kind in ("", "cluster"):
-            self.world.api.objects[LIST.format(kind)] = {"items": self.listed if not kind else []}
+            self.world.api.objects[LIST.format(kind)] = {
+                "kind": "EvsConnectionList",
+                "metadata": {"resourceVersion": "1"},
+                "items": self.listed if not kind else [],
+            }
 
     def event(self, event_type: str | None = "MODIFIED", name: str = "default", **body: Any) -> None:
         """Bring an event of a connection, and let a LIST show the same."""
@@ -371,8 +381,30 @@ async def test_a_status_that_is_refused_for_long_is_written_again_with_growing_w
     care.refuse = KubeError(403, "forbidden")
     care.event()
     await care.rounds(600)
-    refusals = [record for record in caplog.records if "forbidden" in record.getMessage()]
-    assert 10 <= len(refusals) <= 20
+    assert 10 <= care.tried <= 20
+    assert caplog.text.count("forbidden") == 1, "the rest is told once a minute, with a count"
     care.refuse = None
     await care.rounds(61)
     assert len(care.written) == 1
+
+
+async def test_a_status_whose_text_is_refused_is_written_in_our_own_words_and_not_tried_whole_again(care: Care) -> None:
+    care.event()
+    care.refuse_text = True
+    care.world.cloud.answer = lambda job_id: refused()
+    await care.rounds(60)
+    assert {status["conditions"][0]["message"] for _, status in care.written} == {LEFT_OUT}
+    assert care.status["Ready"] == ("False", "Unauthorized")
+    assert care.tried == 2 * len(care.written)
+
+
+async def test_a_404_of_a_status_is_no_deletion_and_is_tried_again(care: Care) -> None:
+    care.event()
+    await care.world.poll()
+    care.refuse = KubeError(404, "the server could not find the requested resource")
+    await care.rounds(20)
+    assert not care.written
+    assert care.tried <= 6, "with growing waits"
+    care.refuse = None
+    await care.rounds(20)
+    assert care.status["Ready"][0] == "True"
