@@ -27,6 +27,16 @@ OBJECTS = [
 ]
 
 
+_PENDING = {
+    "type": "Ready",
+    "status": "Unknown",
+    "reason": "Pending",
+    "message": "waiting for the operator",
+    "lastTransitionTime": "1970-01-01T00:00:00Z",
+}
+"""What the API server says of an object that no operator has looked at."""
+
+
 def evs_job(namespace: str, name: str, **fields: Any) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": names.API_VERSION, "kind": "EvsJob", "metadata": metadata, **fields}
@@ -98,7 +108,7 @@ def test_a_new_object_has_a_status_that_says_it_was_not_looked_at_yet(
 
     stored = create(control_plane, evs_job(namespace, "new", spec=spec, status={"jobStatus": "SUCCESS"}))
 
-    assert stored["status"] == {"observedGeneration": -1}
+    assert stored["status"] == {"observedGeneration": -1, "state": "Pending", "conditions": [_PENDING]}
     assert stored["metadata"]["generation"] == 1
 
 
@@ -128,7 +138,7 @@ def test_a_connection_has_the_usual_key_for_a_ca_and_a_status_of_nothing_known(
         stored = create(control_plane, manifest)
 
         assert stored["spec"]["tls"]["caSecretRef"] == {"name": "evs-ca", "key": "ca.crt"}
-        assert stored["status"] == {"observedGeneration": -1}
+        assert stored["status"] == {"observedGeneration": -1, "conditions": [_PENDING]}
 
 
 def test_jobs_are_selected_by_their_job_id(control_plane: ControlPlane, namespace: str) -> None:
@@ -163,7 +173,18 @@ def test_the_table_of_jobs_says_what_happened_and_why(control_plane: ControlPlan
 
     assert narrow == ["NAME", "STATUS", "READY", "REASON", "PROGRESS", "TYPE", "AGE"]
     assert header == [*narrow, "JOB", "VOLUMES", "DURATION", "MESSAGE"]
-    assert [*fresh[:6], *fresh[7:]] == ["fresh", "", "", "", "", "", JOB_ID, "", "", ""]
+    assert [*fresh[:6], *fresh[7:]] == [
+        "fresh",
+        "",
+        "Unknown",
+        "Pending",
+        "",
+        "",
+        JOB_ID,
+        "",
+        "",
+        "waiting for the operator",
+    ]
     assert max(map(len, lines)) < 250, "200 volumes do not flood a terminal"
     assert seen[:6] == ["seen", "SUCCESS", "False", "SubJobFailed", "2/2", "batchCreateVolume"]
     assert seen[7:] == [JOB_ID, "0b549095-4937-4849-8e4c-52aa027d64f7", "31.1s", "1 of 2 sub-jobs failed"]

@@ -21,6 +21,7 @@ from evs_operator.api.reasons import ConnectionReason
 from evs_operator.core.connection_status import connection_status
 
 from .contract import CONTRACT
+from .crds import default_status
 from .histories import T0
 from .judges import CUSTOMIZATIONS
 from .states import CREATED, OUTDATED, golden_states
@@ -125,7 +126,7 @@ def _connection_data() -> Iterator[tuple[Path, str]]:
         place = {"namespace": "team-a"} if kind == "EvsConnection" else {}
         metadata = {"name": "default", **place, "generation": 1}
         base = {"apiVersion": "evs-operator.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-        created = {**base, "status": {"observedGeneration": -1}}
+        created = {**base, "status": default_status(kind)}
         yield GROUP / kind / "testdata" / "created.yaml", _dump(created)
         for name, (reason, message) in _CONNECTIONS.items():
             now = T0 + timedelta(seconds=1)

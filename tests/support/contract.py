@@ -13,6 +13,7 @@ from evs_operator.core.decide import decide
 from evs_operator.core.observation import JobSeen
 
 from . import states
+from .crds import default_status
 from .histories import T0, Step, subject
 from .jobs import JOB_ID
 
@@ -35,6 +36,7 @@ _PROGRESS: Final = Contract("InProgress", "Progressing", frozenset({"Reconciling
 
 CONTRACT: Final[Mapping[str, Contract]] = {
     states.CREATED: Contract("InProgress", "Progressing", frozenset(), "active"),
+    states.NOT_ASKED: _PROGRESS,
     states.IN_PROGRESS: _PROGRESS,
     states.UNSEEN: _PROGRESS,
     states.ACTION_REQUIRED: Contract("Failed", "Degraded", frozenset({"Ready=False", "Stalled"}), "active"),
@@ -78,7 +80,7 @@ def history(steps: list[Step]) -> list[tuple[dict[str, Any], str]]:
             "kind": "EvsJob",
             "metadata": {"name": "job", "namespace": "ns", "generation": generation},
             "spec": {"jobId": JOB_ID, "suspend": step.suspend},
-            "status": dict(status) or {"observedGeneration": -1},
+            "status": dict(status) or default_status("EvsJob"),
         }
         seen.append((manifest, row_of(manifest, answer)))
     return seen

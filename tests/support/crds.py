@@ -9,6 +9,7 @@ defaults, which need the real server (`tests/integration/test_crd_*.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,12 @@ def definition(kind: str) -> Mapping[str, Any]:
         if manifest["spec"]["names"]["kind"] == kind:
             return dict(manifest)
     raise LookupError(f"no CRD of kind {kind} in {DIRECTORY}")
+
+
+def default_status(kind: str) -> dict[str, Any]:
+    """Return the status that the API server gives a new object of a kind."""
+    properties = version(kind)["schema"]["openAPIV3Schema"]["properties"]
+    return deepcopy(dict(properties["status"]["default"]))
 
 
 def version(kind: str) -> Mapping[str, Any]:

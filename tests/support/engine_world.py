@@ -189,7 +189,7 @@ class World:
         self.durations = Durations()
         self.recollection = Recollection()
         metrics = Metrics()
-        writer = StatusWriter(self.api, self.store, metrics, self.clock, Redaction(), _Unheard())  # type: ignore[arg-type]
+        self.writer = writer = StatusWriter(self.api, self.store, metrics, self.clock, Redaction(), _Unheard())  # type: ignore[arg-type]
         self.poller = Poller(
             store=self.store,
             scheduler=self.scheduler,

@@ -12,12 +12,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from evs_operator.api.conditions import timestamp
 from evs_operator.api.reasons import Reason
-from evs_operator.api.spec import SpecError, parse_spec
-from evs_operator.api.status import EvsJobStatus
+from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
+from evs_operator.api.status import EvsJobStatus, UsedConnection
 from evs_operator.cloud import errors
 from evs_operator.cloud.classify import read_answer
 from evs_operator.cloud.job import parse_job
@@ -25,9 +25,11 @@ from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
 from evs_operator.observe.redact import Redactor
 
+from .crds import default_status
 from .jobs import JOB_ID, batch, body, sub
 
 CREATED: Final = "created, operator not there yet"
+NOT_ASKED: Final = "not asked for yet"
 IN_PROGRESS: Final = "INIT, RUNNING, any unknown word"
 UNSEEN: Final = "a poll fails for a passing reason"
 ACTION_REQUIRED: Final = "a person must act"
@@ -35,7 +37,7 @@ SUCCEEDED: Final = "SUCCESS"
 FAILED: Final = "FAIL, or SUCCESS with a failed sub-job"
 SUSPENDED: Final = "suspended before the end"
 OUTDATED: Final = "the spec names another job than the status"
-ROWS: Final = (CREATED, IN_PROGRESS, UNSEEN, ACTION_REQUIRED, SUCCEEDED, FAILED, SUSPENDED, OUTDATED)
+ROWS: Final = (CREATED, NOT_ASKED, IN_PROGRESS, UNSEEN, ACTION_REQUIRED, SUCCEEDED, FAILED, SUSPENDED, OUTDATED)
 """Rows of the table; the last one is what a reader meets between an edit of the spec and the next poll."""
 
 _CREATED_AT: Final = datetime(2026, 2, 3, 9, 15, 1, tzinfo=UTC)
@@ -73,7 +75,7 @@ class _Story:
     spec: dict[str, Any] = field(default_factory=dict)
     requested_at: str | None = None
     generation: int = 1
-    status: EvsJobStatus = field(default_factory=lambda: EvsJobStatus())
+    status: EvsJobStatus = field(default_factory=lambda: cast(EvsJobStatus, default_status("EvsJob")))
     now: datetime = _T0
 
     def then(self, *observations: Observation | None, after: float = 5) -> _Story:
@@ -114,7 +116,7 @@ class _Story:
             "kind": "EvsJob",
             "metadata": metadata,
             "spec": self._whole_spec(),
-            "status": dict(self.status) or {"observedGeneration": -1},
+            "status": dict(self.status),
         }
 
     def _whole_spec(self) -> dict[str, Any]:
@@ -122,7 +124,14 @@ class _Story:
 
     def _subject(self) -> Subject:
         spec = parse_spec(self._whole_spec())
-        return Subject(self.generation, spec, _T0, project_id=_PROJECT, requested_at=self.requested_at)
+        return Subject(
+            self.generation, spec, _T0, project_id=_PROJECT, requested_at=self.requested_at, connection=_used(spec)
+        )
+
+
+def _used(spec: EvsJobSpec) -> UsedConnection:
+    ref = spec.connection_ref
+    return {"kind": ref.kind, "name": ref.name} if ref else {"kind": "EvsConnection", "name": "default"}
 
 
 def golden_states() -> Iterator[GoldenState]:
@@ -135,6 +144,7 @@ def golden_states() -> Iterator[GoldenState]:
 def _stories() -> dict[str, dict[str, _Story]]:
     return {
         CREATED: {"created": _Story()},
+        NOT_ASKED: {"pending": _Story().then(_WAITS)},
         IN_PROGRESS: _in_progress(),
         UNSEEN: _unseen(),
         ACTION_REQUIRED: {**_action_required(), **_configuration()},
@@ -292,5 +302,10 @@ _REFUSED: Final = _answer(
         "error_msg": "Incorrect IAM authentication information: decrypt token fail",
         "request_id": "7f0d2c6a5e7d8041b3a9e4c1d2b3a4f5",
     },
+)
+_WAITS: Final = Trouble(
+    Reason.PENDING,
+    "waiting for the first call, expected by 2026-02-03T09:15:09Z: 12 EvsJobs wait for the calls of EvsConnection "
+    "team-a/default, at most 2 a second",
 )
 _NO_SUCH_JOB: Final = _answer(400, {"error": {"code": "Common.0011", "message": "query job fail."}})

@@ -9,33 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Any, cast
 
 from .conditions import Condition, parse_timestamp
+from .reasons import Reason
 from .status import Failure, SubJobStatus
 
 Object = Mapping[str, Any]
 
 
-class JobState(Enum):
-    """What an EvsJob says, in one word."""
+class JobState(StrEnum):
+    """How an EvsJob stands, in one word; `status.state` holds it for tools that compare a single field."""
 
-    PENDING = "pending"
-    """The operator has not looked at this spec yet."""
-    IN_PROGRESS = "in progress"
+    PENDING = "Pending"
+    """The operator has not looked at this spec yet, or could not ask for the job so far."""
+    IN_PROGRESS = "InProgress"
     """The job goes on, or cannot be seen for a reason that passes."""
-    ACTION_REQUIRED = "action required"
+    ACTION_REQUIRED = "ActionRequired"
     """A person must act: credentials, connection, project, job id, deadline. The job itself may go on."""
-    COMPLETE = "complete"
-    FAILED = "failed"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
     """The job failed, or succeeded with a failed sub-job."""
-    SUSPENDED = "suspended"
+    SUSPENDED = "Suspended"
 
 
 def state(obj: Object) -> JobState:
-    """Return the state of an EvsJob."""
-    if not is_current(obj) or condition(obj, "Ready") is None:
+    """Return the state of an EvsJob, read from its conditions."""
+    if not is_current(obj) or reason(obj) in ("", Reason.PENDING):
         return JobState.PENDING
     if is_complete(obj):
         return JobState.COMPLETE

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     # other
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     SUSPENDED = "Suspended"
+    PENDING = "Pending"
 
     @property
     def passing(self) -> bool:

@@ -41,10 +41,19 @@ class Failure(TypedDict, total=False):
     jobId: str
 
 
+class UsedConnection(TypedDict):
+    """`status.connection`: the connection that was used or looked for."""
+
+    kind: str
+    name: str
+
+
 class EvsJobStatus(TypedDict, total=False):
     """`EvsJob.status`."""
 
     observedGeneration: int
+    state: str
+    connection: UsedConnection
     jobId: str
     projectId: str
     jobStatus: str

@@ -27,8 +27,9 @@ _ROUNDING: Final = 1e-9
 class Budget:
     """A token bucket. `rate` is in calls per second; until `paused_until` no call may go; `calls` counts those made.
 
-    `in_flight` is the number of calls that may wait for an answer together. Who takes a call tells what became of it:
-    `answered`, `throttled`, `unanswered`, or `unused` where none was made.
+    `waiting` is how many wait for a call, as the dispatcher last counted. `in_flight` is the number of calls that may
+    wait for an answer together. Who takes a call tells what became of it: `answered`, `throttled`, `unanswered`, or
+    `unused` where none was made.
     """
 
     def __init__(self, requests_per_second: float, burst: int) -> None:
@@ -36,6 +37,7 @@ class Budget:
         self.rate = self.ceiling
         self.paused_until = 0.0
         self.calls = 0
+        self.waiting = 0
         self.in_flight = FIRST_IN_FLIGHT
         self._burst = float(max(burst, 1))
         self._tokens = self._burst
@@ -66,6 +68,13 @@ class Budget:
         if self._probing:
             self._probe_ends = now + _PROBE
         return 0.0
+
+    def is_short(self, now: float) -> bool:
+        """Tell whether a call would have to wait, for the end of a pause or for its turn."""
+        if now < self.paused_until or (self._probing and now < self._probe_ends):
+            return True
+        self._fill(now)
+        return self._tokens < 1.0 - _ROUNDING
 
     def unused(self) -> None:
         """Take back a call that was counted and not made."""

@@ -14,14 +14,16 @@ from datetime import datetime, timedelta
 from typing import Final, cast
 
 from evs_operator.api.conditions import Condition, condition_of, make_condition, parse_timestamp, timestamp
+from evs_operator.api.reading import JobState
+from evs_operator.api.reading import state as state_of
 from evs_operator.api.reasons import Reason, heals_itself
 from evs_operator.api.spec import EvsJobSpec
-from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus, same_status
+from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus, UsedConnection, same_status
 from evs_operator.cloud.job import Job
 
 from .observation import JobSeen, Observation, Trouble
 from .result import api_time, result_fields
-from .verdict import STATES, Outcome, State, outcome_of, verdict_of
+from .verdict import STATES, Outcome, outcome_of, verdict_of
 
 NOT_FOUND_GRACE: Final = timedelta(seconds=60)
 """A job id never seen may be younger than the answer that named it (evs-api 4)."""
@@ -50,7 +52,8 @@ class Subject:
     """The EvsJob that is decided on.
 
     `observation_start` is when the operator first saw this job id; `anew` tells that the spec now points at
-    another job than `previous` speaks of, also where the status alone cannot show it.
+    another job than `previous` speaks of, also where the status alone cannot show it. `connection` is the one that was
+    used or looked for, None if neither happened yet.
     """
 
     generation: int
@@ -59,6 +62,7 @@ class Subject:
     project_id: str | None = None
     requested_at: str | None = None
     anew: bool = False
+    connection: UsedConnection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def decide(
     else:
         trouble = None if observation is None else _refine(observation, known)
         status = _decide_unseen(subject, known, trouble, now, redact)
+        if status is known:
+            return previous  # nothing is known yet: the first answer or failure makes the first write
     return _with_estimate(status, known, estimate, now)
 
 
@@ -104,7 +110,7 @@ def refuse(generation: int, previous: EvsJobStatus, message: str, now: datetime)
     observed = condition_of(previous.get("conditions", []), "Observed")
     shown = (observed["status"], _said(observed)) if observed else None
     outcome = said if is_finished(previous) else _last_outcome(previous, None) or said
-    _set_conditions(status, previous, State.ACTION_REQUIRED, said, outcome, shown, now)
+    _set_conditions(status, previous, JobState.ACTION_REQUIRED, said, outcome, shown, now)
     return status
 
 
@@ -115,10 +121,18 @@ def is_finished(status: EvsJobStatus) -> bool:
 
 def is_same_observation(subject: Subject, previous: EvsJobStatus) -> bool:
     """Tell whether the previous status speaks of the job that the spec points at."""
-    if subject.anew or previous.get("jobId") != subject.spec.job_id:
+    return not subject.anew and speaks_of(previous, subject.spec)
+
+
+def speaks_of(status: EvsJobStatus, spec: EvsJobSpec) -> bool:
+    """Tell whether a status is about the job, project and connection that a spec names, as far as it names them."""
+    if status.get("jobId") != spec.job_id:
         return False
-    wanted, had = subject.spec.project_id, previous.get("projectId")
-    return wanted is None or had is None or wanted == had
+    wanted, had = spec.project_id, status.get("projectId")
+    if wanted is not None and had is not None and wanted != had:
+        return False
+    ref, used = spec.connection_ref, status.get("connection")
+    return ref is None or used is None or (used.get("kind"), used.get("name")) == (ref.kind, ref.name)
 
 
 def deadline_of(subject: Subject, previous: EvsJobStatus) -> datetime | None:
@@ -146,6 +160,7 @@ def _touch(subject: Subject, known: EvsJobStatus, observation: Observation | Non
     """Keep a terminal result: only the generation moves, and the echo of a request that was acted upon."""
     status = cast(EvsJobStatus, dict(known))
     status["observedGeneration"] = subject.generation
+    status["state"] = str(state_of({"status": status}))
     if observation is not None and subject.requested_at:
         status["lastHandledReconcileAt"] = subject.requested_at
     ready = condition_of(known.get("conditions", []), "Ready")
@@ -175,7 +190,7 @@ def _decide_seen(
         status["failure"] = outcome.failure
     if subject.requested_at:
         status["lastHandledReconcileAt"] = subject.requested_at
-    if outcome.state is not State.IN_PROGRESS:
+    if outcome.state is not JobState.IN_PROGRESS:
         status["completionTime"] = known.get("completionTime") or timestamp(now)
         _set_conditions(status, known, outcome.state, outcome, outcome, ("True", _ANSWERED), now)
         return status
@@ -193,8 +208,14 @@ def _decide_unseen(
     now: datetime,
     redact: Callable[[str], str],
 ) -> EvsJobStatus:
-    """Decide with trouble, or with nothing new: what is known of the job stays."""
+    """Decide with trouble, or with nothing new: what is known of the job stays; `known` itself if that is nothing."""
     status = _frame(subject, known, now)
+    if trouble is not None and trouble.reason is Reason.PENDING:
+        if not _is_known(known) and not _is_late(subject, status, now):
+            said = _Said(Reason.PENDING, trouble.message())
+            _set_conditions(status, known, JobState.PENDING, said, said, None, now)
+            return status
+        trouble = None
     status.update(_carried(known))
     if trouble and subject.requested_at:
         status["lastHandledReconcileAt"] = subject.requested_at
@@ -203,7 +224,7 @@ def _decide_unseen(
     if subject.spec.suspend:
         last = condition_of(known.get("conditions", []), "Observed") if _is_known(known) else None
         shown = (last["status"], _said(last)) if last else None
-        _set_conditions(status, known, State.SUSPENDED, _SUSPENDED, outcome or _SUSPENDED, shown, now)
+        _set_conditions(status, known, JobState.SUSPENDED, _SUSPENDED, outcome or _SUSPENDED, shown, now)
         return status
     if observed is None:
         if outcome is not None:
@@ -211,12 +232,12 @@ def _decide_unseen(
             _set_conditions(status, known, state, ready, outcome, ("True", _ANSWERED), now)
         elif _is_late(subject, status, now):
             said = _late(f"no answer about the job came within {subject.spec.deadline_seconds} s")
-            _set_conditions(status, known, State.ACTION_REQUIRED, said, said, None, now)
+            _set_conditions(status, known, JobState.ACTION_REQUIRED, said, said, None, now)
         else:
-            return known  # nothing is known yet: the first answer or failure makes the first write
+            return known
         return status
     in_grace = observed.reason == Reason.JOB_NOT_FOUND and now - _start(status, subject) < NOT_FOUND_GRACE
-    row: tuple[State, Outcome | _Said] = (State.ACTION_REQUIRED, observed)
+    row: tuple[JobState, Outcome | _Said] = (JobState.ACTION_REQUIRED, observed)
     if in_grace or heals_itself(observed.reason):
         row = _in_progress(subject, status, observed, now)
     _set_conditions(status, known, *row, outcome or observed, ("False", observed), now)
@@ -232,6 +253,8 @@ def _refine(trouble: Trouble, known: EvsJobStatus) -> Trouble:
 
 def _frame(subject: Subject, known: EvsJobStatus, now: datetime) -> EvsJobStatus:
     status: EvsJobStatus = {"observedGeneration": subject.generation, "jobId": subject.spec.job_id}
+    if connection := subject.connection or known.get("connection"):
+        status["connection"] = connection
     if project_id := subject.project_id or subject.spec.project_id or known.get("projectId"):
         status["projectId"] = project_id
     start = known.get("observationStartTime") or timestamp(min(subject.observation_start, now))
@@ -286,14 +309,14 @@ def _last_outcome(known: EvsJobStatus, observed: _Said | None) -> _Said | None:
 
 def _in_progress(
     subject: Subject, status: EvsJobStatus, said: Outcome | _Said, now: datetime
-) -> tuple[State, Outcome | _Said]:
+) -> tuple[JobState, Outcome | _Said]:
     """Take an unfinished job as in progress until its deadline; after that a person must look."""
     if subject.spec.suspend:
-        return State.SUSPENDED, _SUSPENDED
+        return JobState.SUSPENDED, _SUSPENDED
     if not _is_late(subject, status, now):
-        return State.IN_PROGRESS, said
+        return JobState.IN_PROGRESS, said
     message = f"not finished {subject.spec.deadline_seconds} s after it was first observed"
-    return State.ACTION_REQUIRED, _late(message)
+    return JobState.ACTION_REQUIRED, _late(message)
 
 
 def _is_late(subject: Subject, status: EvsJobStatus, now: datetime) -> bool:
@@ -308,12 +331,13 @@ def _late(message: str) -> _Said:
 def _set_conditions(
     status: EvsJobStatus,
     known: EvsJobStatus,
-    state: State,
+    state: JobState,
     ready: Outcome | _Said,
     outcome: Outcome | _Said,
     observed: tuple[str, _Said] | None,
     now: datetime,
 ) -> None:
+    status["state"] = str(state)
     previous = known.get("conditions", [])
     words = {"Complete": outcome, "Failed": outcome}
     conditions: list[Condition] = []

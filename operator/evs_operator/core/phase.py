@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from evs_operator.api.reasons import Reason
 from evs_operator.api.status import EvsJobStatus
 
 
@@ -38,7 +39,7 @@ PENDING: Final = Phase()
 
 
 def phase_of(status: EvsJobStatus) -> Phase:
-    """Return the phase that a status tells; without conditions nothing was observed yet."""
+    """Return the phase that a status tells; without conditions of ours nothing was observed yet."""
     reason, is_true = "", set()
     for condition in status.get("conditions", ()):
         kind = condition["type"]
@@ -46,7 +47,7 @@ def phase_of(status: EvsJobStatus) -> Phase:
             reason = condition["reason"]
         if condition["status"] == "True":
             is_true.add(kind)
-    return _kept(_state(is_true), reason) if reason else PENDING
+    return PENDING if reason in ("", Reason.PENDING) else _kept(_state(is_true), reason)
 
 
 def _state(is_true: Collection[str]) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from evs_operator.api.conditions import ConditionStatus
+from evs_operator.api.reading import JobState
 from evs_operator.api.reasons import Reason
 from evs_operator.api.status import EvsJobStatus, Failure
 from evs_operator.cloud import job as cloud_job
@@ -20,16 +20,6 @@ from evs_operator.cloud.job import Job
 from .failure import failure_of, summary
 from .result import duration_text
 from .text import bounded, one_line
-
-
-class State(Enum):
-    """Row of the condition table that an EvsJob is in."""
-
-    IN_PROGRESS = "in progress"
-    ACTION_REQUIRED = "a person must act"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    SUSPENDED = "suspended"
 
 
 def _row(
@@ -51,12 +41,15 @@ def _row(
     }
 
 
-STATES: Final[Mapping[State, Mapping[str, ConditionStatus | None]]] = {
-    State.IN_PROGRESS: _row("Unknown", "False", "False", reconciling=True),
-    State.ACTION_REQUIRED: _row("False", "False", "False", stalled=True),
-    State.SUCCEEDED: _row("True", "True", "False"),
-    State.FAILED: _row("False", "False", "True", stalled=True),
-    State.SUSPENDED: _row("False", "False", "False", suspended=True),
+_UNDER_WAY: Final = _row("Unknown", "False", "False", reconciling=True)
+
+STATES: Final[Mapping[JobState, Mapping[str, ConditionStatus | None]]] = {
+    JobState.PENDING: _UNDER_WAY,
+    JobState.IN_PROGRESS: _UNDER_WAY,
+    JobState.ACTION_REQUIRED: _row("False", "False", "False", stalled=True),
+    JobState.COMPLETE: _row("True", "True", "False"),
+    JobState.FAILED: _row("False", "False", "True", stalled=True),
+    JobState.SUSPENDED: _row("False", "False", "False", suspended=True),
 }
 """Condition type to status per state; None: the condition is absent. `Observed` comes from the observation."""
 
@@ -65,7 +58,7 @@ STATES: Final[Mapping[State, Mapping[str, ConditionStatus | None]]] = {
 class Outcome:
     """What the API's answer says of the job, in the words of a condition."""
 
-    state: State
+    state: JobState
     reason: Reason
     message: str
     failure: Failure | None = None
@@ -80,7 +73,7 @@ def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
         if any(sub.outcome is cloud_job.Outcome.FAILED for sub in job.descendants()):
             return _failed(job, Reason.SUB_JOB_FAILED, redact)
         message = f"{what} succeeded{_took(job)}{_progress(job)}"
-        return Outcome(State.SUCCEEDED, Reason.JOB_SUCCEEDED, one_line(redact(message), 1024))
+        return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, one_line(redact(message), 1024))
     word = job.status.upper()
     if word == "INIT":
         reason, message = Reason.JOB_INITIALIZING, f"{what} is being initialized"
@@ -89,7 +82,7 @@ def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
     else:
         reason = Reason.UNKNOWN_JOB_STATUS
         message = f"{what} reports the status {bounded(job.status, 256)!r}, taken as in progress{_progress(job)}"
-    return Outcome(State.IN_PROGRESS, reason, one_line(redact(message), 1024))
+    return Outcome(JobState.IN_PROGRESS, reason, one_line(redact(message), 1024))
 
 
 def verdict_of(status: EvsJobStatus) -> Outcome:
@@ -98,16 +91,16 @@ def verdict_of(status: EvsJobStatus) -> Outcome:
     failure = status.get("failure")
     if failure is None:
         took = f" in {status['duration']}" if "duration" in status else ""
-        return Outcome(State.SUCCEEDED, Reason.JOB_SUCCEEDED, f"{what} succeeded{took}")
+        return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, f"{what} succeeded{took}")
     own = status.get("jobStatus", "").strip().upper() in cloud_job.FAILURE_WORDS
     said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
     message = one_line(f"{what} failed: {said}", 1024)
-    return Outcome(State.FAILED, Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED, message, failure)
+    return Outcome(JobState.FAILED, Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED, message, failure)
 
 
 def _failed(job: Job, reason: Reason, redact: Callable[[str], str]) -> Outcome:
     failure = failure_of(job, redact)
-    return Outcome(State.FAILED, reason, summary(job, failure, redact), failure)
+    return Outcome(JobState.FAILED, reason, summary(job, failure, redact), failure)
 
 
 def _took(job: Job) -> str:

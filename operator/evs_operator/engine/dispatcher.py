@@ -99,6 +99,8 @@ class Dispatcher:
         wait = _IDLE
         for key, lane in list(self._lanes.items()):
             wait = min(wait, self._drain(lane, now))
+            if lane.budget is not None:
+                lane.budget.waiting = lane.length
             if not lane.waits and not lane.in_flight:
                 del self._lanes[key]
         for entry in came:

@@ -25,6 +25,10 @@ AFTER: Final = 0.05
 """Seconds after a deadline at which it is over by every rounding."""
 _UNKNOWN_PATIENCE: Final = 10.0
 """Of an EvsJob that was asked for and never answered about."""
+_FIRST_CALL: Final = 2.0
+"""Seconds that an EvsJob of which nothing is known waits for its call before its status says so."""
+_UNEXPLAINED: Final = 10.0
+"""Seconds that such an EvsJob waits if no budget is the cause: a machine is busy, or an endpoint does not answer."""
 _LOOK_AFTER: Final = 1.0
 """Seconds that an EvsJob waits for its call before it is looked at without one."""
 
@@ -46,10 +50,14 @@ class DueTimes:
     def look_at(self, entry: Entry) -> float | None:
         """Return when an EvsJob that waits for a call is looked at without one; None where that would tell nothing.
 
-        Its deadline, the end of its time to live and a changed spec wait for no budget and no endpoint.
+        Its deadline, the end of its time to live, a changed spec and a first status wait for no budget and no endpoint.
         """
         if entry.spec is None:
             return None
+        if self._is_silent(entry):
+            deadline = self.deadline_of(entry)
+            first = self._first_status_at(entry)
+            return first if deadline is None else min(first, max(deadline + AFTER, entry.poll_at + _LOOK_AFTER))
         gone, soon = intervals.delete_at(entry, self._clock), entry.poll_at + _LOOK_AFTER
         observed = entry.observed_generation
         if entry.told_version != entry.version and observed is not None and 0 <= observed != entry.generation:
@@ -58,6 +66,22 @@ class DueTimes:
             return gone
         deadline = self.deadline_of(entry)
         return None if deadline is None else max(deadline + AFTER, soon)
+
+    def waits_for_first_call(self, entry: Entry) -> bool:
+        """Tell whether an EvsJob of which nothing is known has waited long enough for its status to say so."""
+        return self._is_silent(entry) and self._first_status_at(entry) <= self._clock()
+
+    def postpone_first_status(self, entry: Entry) -> bool:
+        """Let an EvsJob that no budget keeps waiting go on without a status, for ten seconds; tell whether it may."""
+        now = self._clock()
+        if now >= entry.poll_at + _UNEXPLAINED:
+            return False
+        entry.say_at = now + _FIRST_CALL
+        return True
+
+    @staticmethod
+    def _first_status_at(entry: Entry) -> float:
+        return max(entry.poll_at + _FIRST_CALL, entry.say_at)
 
     def deadline_of(self, entry: Entry) -> float | None:
         """Return when the deadline of an EvsJob is over, None without one and once that is told."""
@@ -101,3 +125,10 @@ class DueTimes:
         age = self._clock() - work_began(entry.history)
         left = self._durations.estimate(entry.history.connection, entry.history.job_type, age)
         return None if left is None else self._clock.wall().timestamp() + left
+
+    @staticmethod
+    def _is_silent(entry: Entry) -> bool:
+        """Tell whether the status does not speak of the job that the spec names, and nobody has tried to say why."""
+        if entry.waiting_version == entry.version or entry.finished or entry.spec is None or entry.spec.suspend:
+            return False
+        return entry.anew or entry.status.get("jobId") != entry.spec.job_id

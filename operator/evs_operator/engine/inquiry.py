@@ -13,6 +13,7 @@ from evs_operator.cloud.job import Outcome as Word
 from evs_operator.core.durations import Durations
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
 from evs_operator.core.schedule import teach
+from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 
 from . import intervals
@@ -45,7 +46,7 @@ class Inquiry:
         """
         if entry.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
-        entry.connection = short_name(self._sessions.key_of(entry.namespace, entry.spec))
+        note_connection(entry, self._sessions.key_of(entry.namespace, entry.spec))
         entry.held_until = None
         for _ in range(2):
             try:
@@ -108,3 +109,10 @@ class Inquiry:
         if isinstance(error, errors.Unauthorized) and not error.shared:
             await self._sessions.refresh(session)
         return trouble_of(error)
+
+
+def note_connection(entry: Entry, key: ObjectKey) -> None:
+    """Note the connection that an EvsJob is asked for with, or would be."""
+    entry.connection = short_name(key)
+    if entry.used is None or (entry.used["kind"], entry.used["name"]) != (key.kind, key.name):
+        entry.used = {"kind": key.kind, "name": key.name}

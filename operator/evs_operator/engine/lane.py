@@ -23,6 +23,7 @@ class CallBudget(Protocol):
 
     paused_until: float
     in_flight: int
+    waiting: int
 
     def take(self, now: float) -> float:
         """Return 0.0 and count the call, or the seconds until one may go."""
@@ -51,6 +52,11 @@ class Lane:
     def waits(self) -> bool:
         """True while an EvsJob may wait here."""
         return bool(self._turns)
+
+    @property
+    def length(self) -> int:
+        """How many EvsJobs wait here, some of which may have left."""
+        return len(self._since)
 
     def push(self, entry: Entry, ticket: int) -> None:
         """Add an EvsJob that is due."""

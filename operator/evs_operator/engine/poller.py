@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
+from evs_operator.api.conditions import timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.core.durations import Durations
 from evs_operator.core.observation import Observation, Trouble
@@ -23,10 +24,10 @@ from . import intervals
 from .clock import Clock
 from .dispatcher import Route
 from .due_times import AFTER, DueTimes
-from .inquiry import Inquiry, Observed
+from .inquiry import Inquiry, Observed, note_connection
 from .lane import CallBudget
 from .scheduler import Scheduler
-from .session import Session
+from .session import Session, title
 from .sessions import Sessions
 from .store import Entry, Store, shrink
 from .writer import StatusWriter
@@ -158,6 +159,11 @@ class Poller:
         if entry.spec is None:
             await self._writer.refuse(entry)
             return
+        if entry.pending is None and self.due.waits_for_first_call(entry):
+            if call is None:
+                await self._say_what_it_waits_for(entry)
+                return
+            entry.waiting_version = entry.version
         observation = entry.pending
         version, target, project_id, session = entry.version, entry.spec.target(), None, None
         if self._needs_call(entry):
@@ -180,6 +186,38 @@ class Poller:
         await self._write(entry, observation, project_id, version)
         entry.pending = None
         self._schedule_next(entry, observation, session)
+
+    async def _say_what_it_waits_for(self, entry: Entry) -> None:
+        """Give an EvsJob whose first call could not go yet a status, once, and let it wait on."""
+        session = None if entry.spec is None else self._sessions.find(entry.namespace, entry.spec)
+        short = session is not None and session.budget.is_short(self._clock())
+        if not short and self.due.postpone_first_status(entry):
+            self._scheduler.remind(entry, self._clock())
+            return
+        entry.waiting_version = entry.version
+        try:
+            if session is not None:
+                note_connection(entry, session.key)
+                await self._writer.write(entry, Trouble(Reason.PENDING, self._wait_for(session)), None, None)
+        except KubeError as error:  # the answer of the call is written in any case
+            _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message, extra=_named(entry))
+        self._scheduler.remind(entry, self._clock())
+
+    def _wait_for(self, session: Session) -> str:
+        """Say what keeps the first call of an EvsJob away, and until when."""
+        budget, now = session.budget, self._clock()
+        if session.credentials is None:
+            return f"waiting for the first call: the Secrets of {title(session.key)} are being read"
+        if now < budget.paused_until:
+            until = timestamp(self._clock.moment(budget.paused_until))
+            return f"waiting for the first call: the cloud asked for a pause (HTTP 429) until {until}"
+        if not budget.is_short(now):
+            return f"waiting for the first call: earlier calls of {title(session.key)} have not been answered yet"
+        until = timestamp(self._clock.moment(now + budget.waiting / budget.rate + 1.0))
+        return (
+            f"waiting for the first call, expected by {until}: {budget.waiting} EvsJobs wait for the calls of "
+            f"{title(session.key)}, at most {budget.rate:.3g} a second"
+        )
 
     async def _write(self, entry: Entry, observation: Observation | None, project_id: str | None, version: int) -> None:
         deadline, now = self.due.deadline_of(entry), self._clock()

@@ -16,8 +16,8 @@ from typing import Final, cast
 from evs_operator.api.conditions import Condition
 from evs_operator.api.names import REQUESTED_AT
 from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
-from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus
-from evs_operator.core.decide import is_finished
+from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus, UsedConnection
+from evs_operator.core.decide import is_finished, speaks_of
 from evs_operator.core.observation import Observation
 from evs_operator.core.phase import PENDING, Phase, phase_of
 from evs_operator.core.schedule import PollHistory
@@ -43,6 +43,9 @@ class Entry:
     `held_until` is when a request that no call could answer yet may have its call. `told_version` is the version that
     a look has told of, `late_version` the one of which it has told that the deadline is over.
 
+    `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
+    say that it waits for its first call, `say_at` when that is looked at again.
+
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
     """
@@ -62,6 +65,7 @@ class Entry:
     handled: str | None = None
     phase: Phase = PENDING
     connection: str = ""
+    used: UsedConnection | None = None
     first_seen: float = 0.0
     anew: bool = False
     version: int = 0
@@ -79,6 +83,8 @@ class Entry:
     held_until: float | None = None
     told_version: int = 0
     late_version: int = 0
+    waiting_version: int = 0
+    say_at: float = 0.0
 
     @property
     def request_open(self) -> bool:
@@ -187,7 +193,9 @@ class Store:
             entry.failures = 0
 
     def _take_status(self, entry: Entry, status: EvsJobStatus) -> None:
-        entry.finished = is_finished(status) and not entry.anew
+        entry.finished = (
+            is_finished(status) and not entry.anew and (entry.spec is None or speaks_of(status, entry.spec))
+        )
         entry.observed_generation = status.get("observedGeneration")
         entry.completion = status.get("completionTime")
         entry.handled = status.get("lastHandledReconcileAt")

@@ -129,6 +129,7 @@ class StatusWriter:
             project_id=project_id,
             requested_at=entry.requested_at if entry.held_until is None else None,
             anew=entry.anew,
+            connection=entry.used,
         )
 
     async def _apply(self, entry: Entry, decided: Callable[[], EvsJobStatus | None]) -> None:

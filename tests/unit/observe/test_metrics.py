@@ -119,7 +119,7 @@ def test_the_categories_are_those_of_the_error_codes() -> None:
 def test_every_reason_that_a_poll_can_have_has_its_series_from_the_start() -> None:
     ended = {Reason.JOB_SUCCEEDED, Reason.JOB_FAILED, Reason.SUB_JOB_FAILED}
     running = {Reason.JOB_INITIALIZING, Reason.JOB_RUNNING, Reason.UNKNOWN_JOB_STATUS}
-    decided = {Reason.JOB_RECORD_EXPIRED, Reason.DEADLINE_EXCEEDED, Reason.SUSPENDED}
+    decided = {Reason.JOB_RECORD_EXPIRED, Reason.DEADLINE_EXCEEDED, Reason.SUSPENDED, Reason.PENDING}
     assert set(module.POLL_REASONS) == set(Reason) - ended - running - decided
     assert value(Metrics(), "polls_total", reason="Unauthorized") == 0
 
