@@ -1,22 +1,26 @@
 """The way to an endpoint, step by step: name, connection, TLS, and the clock at the other end.
 
 Called by `connection` for the EVS and the IAM endpoint, before any credential is sent there. It sends `HEAD /` without
-one, for the `Date` of the answer. What is trusted is what the connection trusts; where a certificate is refused, the
-same handshake is made once more and closed, only to tell whose certificate it was.
+one, for the `Date` of the answer. The name is looked up once, and what is connected to, for a certificate too, is the
+address that was judged. What is trusted is what the connection trusts; where a certificate is refused, the same
+handshake is made once more and closed, only to tell whose certificate it was.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from evs_operator.cloud.classify import date_of
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed
+from evs_operator.cloud.names import Names
 
 from .report import Report
 
@@ -35,14 +39,14 @@ async def check_way(endpoint: str, tls: ssl.SSLContext, allow: AllowList, report
     host = parts.hostname or ""
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     secure = tls if parts.scheme == "https" else None
-    if not await _check_name(host, port, allow, report):
+    addresses = await _check_name(host, port, allow, report)
+    if not addresses:
         return False
     writer: asyncio.StreamWriter | None = None
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await _connected(addresses, port)
         report.line(True, f"TCP {host}:{port}", "connected")
-        if secure is not None and not await _check_tls(writer, host, port, secure, report):
+        if secure is not None and not await _check_tls(writer, host, secure, report):
             return False
         await _check_clock(reader, writer, host, report)
     except (OSError, TimeoutError) as error:
@@ -58,28 +62,52 @@ async def check_way(endpoint: str, tls: ssl.SSLContext, allow: AllowList, report
     return True
 
 
-async def _check_name(host: str, port: int, allow: AllowList, report: Report) -> bool:
+async def _check_name(host: str, port: int, allow: AllowList, report: Report) -> list[str]:
+    """Return the addresses of a host, which may be connected to; none where that is refused.
+
+    The name is looked up here and nowhere after: a second answer could lead elsewhere.
+    """
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError):
+        addresses = await _addresses(host, port)
+    except OSError:
         what = "the name is not known: correct spec.endpoint, or check the DNS of the cluster"
-        return report.line(False, f"DNS {host}", what)
-    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        report.line(False, f"DNS {host}", what)
+        return []
     try:
         for address in addresses:
             allow.check_address(host, port, address)
     except EndpointNotAllowed as error:
-        return report.line(False, f"DNS {host}", str(error))
-    return report.line(True, f"DNS {host}", ", ".join(addresses[:4]))
+        report.line(False, f"DNS {host}", str(error))
+        return []
+    report.line(True, f"DNS {host}", ", ".join(addresses[:4]))
+    return addresses
 
 
-async def _check_tls(writer: asyncio.StreamWriter, host: str, port: int, tls: ssl.SSLContext, report: Report) -> bool:
+async def _addresses(host: str, port: int) -> list[str]:
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    return list(dict.fromkeys(found["host"] for found in await Names().look_up(host, port, socket.AF_UNSPEC, "")))
+
+
+async def _connected(addresses: Sequence[str], port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first address that takes a connection; raises OSError or TimeoutError where none does."""
+    failed: OSError = OSError("no address")
+    for address in addresses[:4]:
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                return await asyncio.open_connection(address, port)
+        except OSError as error:  # also TimeoutError
+            failed = error
+    raise failed
+
+
+async def _check_tls(writer: asyncio.StreamWriter, host: str, tls: ssl.SSLContext, report: Report) -> bool:
+    address, port = writer.get_extra_info("peername")[:2]
     try:
         async with asyncio.timeout(_TIMEOUT):
             await writer.start_tls(tls, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        return report.line(False, f"TLS {host}", _untrusted(error, await _certificate(host, port)))
+        return report.line(False, f"TLS {host}", _untrusted(error, await _certificate(host, address, port)))
     except (ssl.SSLError, OSError, TimeoutError) as error:
         what = f"no handshake ({_brief(error)}): does the endpoint speak TLS on port {port}, and is no proxy between?"
         return report.line(False, f"TLS {host}", what)
@@ -105,27 +133,36 @@ def _untrusted(error: ssl.SSLCertVerificationError, certificate: dict[str, objec
     )
 
 
-async def _certificate(host: str, port: int) -> dict[str, object]:
-    """Return the certificate that a host shows, whoever issued it; {} where that cannot be found out."""
+async def _certificate(host: str, address: str, port: int) -> dict[str, object]:
+    """Return the certificate that a host shows at an address, whoever issued it; {} where that cannot be found out."""
     try:
         async with asyncio.timeout(2 * _TIMEOUT):
-            return await asyncio.to_thread(_read_certificate, host, port)
+            return await asyncio.to_thread(_read_certificate, host, address, port)
     except (OSError, ValueError, TimeoutError):
         return {}
 
 
-def _read_certificate(host: str, port: int) -> dict[str, object]:
-    pem = ssl.get_server_certificate((host, port), timeout=_TIMEOUT)
-    # To have it decoded it must verify: trust that one certificate, whatever its name and its time.
+def _read_certificate(host: str, address: str, port: int) -> dict[str, object]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.load_verify_locations(cadata=pem)
+    context.verify_mode = ssl.CERT_NONE
+    with _handshake(context, host, address, port) as secure:
+        shown = secure.getpeercert(binary_form=True) or b""
+    # To have it decoded it must verify: trust that one certificate, whatever its name and its time.
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=shown)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+    with _handshake(context, host, address, port) as secure:
+        return dict(secure.getpeercert() or {})
+
+
+@contextmanager
+def _handshake(context: ssl.SSLContext, host: str, address: str, port: int) -> Iterator[ssl.SSLSocket]:
     with (
-        socket.create_connection((host, port), timeout=_TIMEOUT) as plain,
+        socket.create_connection((address, port), timeout=_TIMEOUT) as plain,
         context.wrap_socket(plain, server_hostname=host) as secure,
     ):
-        return dict(secure.getpeercert() or {})
+        yield secure
 
 
 def _names(certificate: dict[str, object]) -> str:

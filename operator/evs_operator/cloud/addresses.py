@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 SHARED: Final = ipaddress.IPv4Network("100.64.0.0/10")
 """Shared address space: in it are the clouds' own service endpoints as their networks resolve them, and some pods."""
@@ -58,11 +57,11 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves as the system does and hands out no address that `check` refuses; one refused address refuses all."""
+    """Resolves as `inner` does and hands out no address that `check` refuses; one refused address refuses all."""
 
-    def __init__(self, check: AddressCheck, inner: AbstractResolver | None = None) -> None:
+    def __init__(self, check: AddressCheck, inner: AbstractResolver) -> None:
         self._check = check
-        self._inner = inner or ThreadedResolver()
+        self._inner = inner
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

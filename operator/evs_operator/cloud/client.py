@@ -7,7 +7,6 @@ connection names (environment variables such as SSL_CERT_FILE or HTTPS_PROXY cha
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import ssl
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from . import errors
 from .classify import read_answer
 from .endpoints import AllowList, origin
 from .job import Job
+from .network import Network
 from .transport import CloudTransport, OnCall
 from .wire import fault_of
 
@@ -28,8 +28,6 @@ MAX_BODY: Final = 8 * 1024 * 1024
 
 NO_ID: Final = "0" * 32
 """No job and no project has this id."""
-_URLS: Final = 1024
-"""URLs that are kept parsed: a job is asked for several times, and parsing is a tenth of a poll."""
 _ID = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _HEADERS: Final = {
     "Accept": "application/json",
@@ -45,7 +43,8 @@ class EvsClient:
 
     `allow` judges the origin of every request, those to IAM included, before it goes, and the addresses that its
     host stands for; None allows all. `on_call` is told of each of them when it is over. Times are seconds, `max_body`
-    is bytes. `tls` None trusts the public authorities.
+    is bytes. `tls` None trusts the public authorities. `network` is what the clients of a process share, `turn` whose
+    connections these are among them.
     """
 
     def __init__(
@@ -61,14 +60,19 @@ class EvsClient:
         allow: AllowList | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
+        network: Network | None = None,
+        turn: str = "",
     ) -> None:
+        network = network or Network()
         self._origin = origin(endpoint)
         self._where = self._origin.split("://", 1)[1]
         self._total_timeout = total_timeout
         self._auth = auth
-        self._transport = CloudTransport(tls=tls, max_body=max_body, allow=allow, inner=transport, on_call=on_call)
+        self._transport = CloudTransport(
+            tls=tls, max_body=max_body, allow=allow, inner=transport, on_call=on_call, network=network, turn=turn
+        )
         self._extensions = {"timeout": httpx.Timeout(read_timeout, connect=connect_timeout, pool=None).as_dict()}
-        self._url = functools.lru_cache(_URLS)(httpx.URL)
+        self._url = network.url
         self._headers = httpx.Headers({"Host": self._where, **_HEADERS})
 
     async def get_job(self, project_id: str, job_id: str) -> Job:

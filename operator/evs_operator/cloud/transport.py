@@ -17,6 +17,8 @@ import httpx
 
 from . import errors
 from .endpoints import AllowList, EndpointNotAllowed
+from .names import is_unknown
+from .network import Network
 from .unpack import unpacked
 from .wire import Answer, Wire, public_trust, read_within, too_long
 
@@ -59,8 +61,10 @@ class CloudTransport(httpx.AsyncBaseTransport):
         allow: AllowList | None,
         inner: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
+        network: Network | None = None,
+        turn: str = "",
     ) -> None:
-        self._inner = inner or Wire(tls, max_body, allow)
+        self._inner = inner or Wire(tls, max_body, allow, network or Network(), turn)
         self._max_body = max_body
         self._allow = allow
         self._allowed: set[tuple[str, str]] = set()
@@ -131,7 +135,7 @@ def _code_of(error: errors.CloudError) -> str:
 def _cause(error: BaseException) -> str:
     """Name the cause of a failed connection without addresses or numbers that differ between tries."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name is not known to DNS"
+        return "its name is not known to DNS" if is_unknown(error.os_error) else "DNS does not tell its address"
     text = str(error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error).lower()
     for clue, said in _CLUES:
         if clue in text:

@@ -19,12 +19,15 @@ import httpx
 
 from .addresses import GuardedResolver
 from .endpoints import AllowList
+from .network import Network
 from .unpack import unpacked
 
 _MAX_HEADER: Final = 64 * 1024
 """Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
 _KEEPALIVE: Final = 50.0
 """Seconds that an idle connection is kept; load balancers close it after 60."""
+_AT_ONCE: Final = 64
+"""Connections of a client; the budget lets 32 calls wait for their answers together, and sign-ins come on top."""
 _REFUSAL_TIME: Final = 5.0
 """Seconds that the body of an answer other than 200 may take: it only explains what the status line says."""
 _FAULT: Final = "fault"
@@ -67,17 +70,32 @@ class Answer(httpx.Response):
 class Wire(httpx.AsyncBaseTransport):
     """Sends requests and reads whole answers of at most `max_body` bytes, packed and unpacked.
 
-    Raises what aiohttp raises, TimeoutError, and what `allow` says of the addresses of a host.
+    Raises what aiohttp raises, TimeoutError, and what `allow` says of the addresses of a host. A `network.Pool`: its
+    connections are closed where others need the sockets, and opened again with the next request.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None, max_body: int, allow: AllowList | None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None, max_body: int, allow: AllowList | None, network: Network, turn: str
+    ) -> None:
+        self.turn = turn
+        self.opened = 0
+        self.busy = 0
         self._tls = tls
         self._max_body = max_body
         self._allow = allow
+        self._network = network
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read the whole answer."""
+        self._network.sockets.used(self)
+        try:
+            return await self._exchange(request)
+        finally:
+            self.busy -= 1
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         session = self._sessions.get(url.scheme) or self._open(url.scheme)
         wait = request.extensions["timeout"]
@@ -115,17 +133,29 @@ class Wire(httpx.AsyncBaseTransport):
         except (aiohttp.ClientError, TimeoutError, OSError):
             return b""
 
+    def close_idle(self) -> None:
+        """Close the connections, none of which is in use."""
+        for session in self._sessions.values():
+            task = asyncio.ensure_future(session.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._sessions.clear()
+
     async def aclose(self) -> None:
         """Close all connections."""
-        for session in self._sessions.values():
-            await session.close()
+        self._network.sockets.left(self)
+        self.close_idle()
+        await asyncio.gather(*self._closing)
 
     def _open(self, scheme: str) -> aiohttp.ClientSession:
         """Open a session, not before there is an event loop; the public authorities take 0.1 s and 1 MB to read."""
         tls = self._tls or (public_trust() if scheme == "https" else True)
-        resolver = None if self._allow is None else GuardedResolver(self._allow.check_address)
+        names = self._network.names.of_turn(self.turn)
+        resolver = names if self._allow is None else GuardedResolver(self._allow.check_address, names)
         session = self._sessions[scheme] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEPALIVE, resolver=resolver),
+            connector=aiohttp.TCPConnector(
+                ssl=tls, keepalive_timeout=_KEEPALIVE, limit=_AT_ONCE, use_dns_cache=False, resolver=resolver
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_field_size=_MAX_HEADER,
             auto_decompress=False,

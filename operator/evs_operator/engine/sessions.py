@@ -21,6 +21,7 @@ from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.endpoints import AllowList
+from evs_operator.cloud.network import Network
 from evs_operator.cloud.transport import OnCall
 from evs_operator.core.observation import Trouble
 from evs_operator.kube import objects
@@ -62,8 +63,10 @@ class Sessions:
         platform: PlatformAuth | None = None,
         hold: Callable[[Iterable[str], str], None] | None = None,
         on_call: OnCall | None = None,
+        network: Network | None = None,
     ) -> None:
         self._api = api
+        self._network = network or Network()
         self._on_call = on_call
         self._allow = allow
         self._clock = clock
@@ -221,7 +224,15 @@ class Sessions:
 
     def _evs_client(self, session: Session, auth: httpx.Auth) -> EvsClient:
         endpoint = session.spec.endpoint if session.spec else ""
-        return EvsClient(endpoint, auth, tls=session.tls, allow=self._allow, on_call=self._on_call)
+        return EvsClient(
+            endpoint,
+            auth,
+            tls=session.tls,
+            allow=self._allow,
+            on_call=self._on_call,
+            network=self._network,
+            turn=session.key.namespace,
+        )
 
     async def aclose(self) -> None:
         """Close all clients."""

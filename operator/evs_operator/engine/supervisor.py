@@ -17,6 +17,7 @@ from typing import Final
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.cloud.endpoints import AllowList
+from evs_operator.cloud.network import Network
 from evs_operator.core.durations import Durations
 from evs_operator.introduction import introduction
 from evs_operator.kube import source
@@ -102,6 +103,7 @@ class Operator:
             platform=PlatformAuth(frozenset(settings.allow_auth), settings.oidc_token_file),
             hold=redaction.hold,
             on_call=self._metrics.called,
+            network=Network(),
         )
         self._events = EventRecorder(
             self._api.lane(_EVENT_CONNECTIONS), self._clock, lambda result: self._metrics.events.labels(result).inc()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from evs_operator.cloud import addresses, errors
+from evs_operator.cloud import errors
 from evs_operator.cloud.addresses import GuardedResolver, is_public, is_shared
 from evs_operator.cloud.auth import TokenAuth
 from evs_operator.cloud.client import EvsClient
@@ -123,14 +123,19 @@ async def test_a_call_to_a_name_that_leads_inside_opens_no_connection(
     listener: tuple[int, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, reached = listener
-    names = Names(["127.0.0.1"])
-    monkeypatch.setattr(addresses, "ThreadedResolver", lambda: names)
+    asked: list[object] = []
+
+    def getaddrinfo(host: str, port: int, *rest: object) -> list[object]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     url = f"https://evs.corp.example:{port}"
     async with EvsClient(url, TokenAuth(Token("t")), allow=AllowList(["https://*.corp.example"])) as client:
         with pytest.raises(errors.EndpointRefused, match="--allow-endpoint") as raised:
             await client.get_job("0" * 32, "0" * 32)
     assert "127.0.0.1" not in raised.value.message
-    assert (names.asked, reached) == (1, [])
+    assert (asked, reached) == (["evs.corp.example"], [])
 
     async with EvsClient(url, TokenAuth(Token("t")), allow=AllowList([url])) as client:
         with pytest.raises(errors.Unreachable):  # connected now, and no TLS there

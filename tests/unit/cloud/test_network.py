@@ -1,0 +1,111 @@
+"""How many sockets are open at most, and whose are closed for somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from evs_operator.cloud.auth import TokenAuth
+from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.credentials import Token
+from evs_operator.cloud.network import Network, Sockets
+from support.jobs import JOB_ID
+
+PROJECT = "0" * 32
+
+
+@dataclass(eq=False)
+class Pool:
+    turn: str
+    opened: int = 0
+    busy: int = 0
+    closed: int = 0
+
+    def close_idle(self) -> None:
+        self.closed += 1
+
+
+def call(sockets: Sockets, pool: Pool) -> None:
+    sockets.used(pool)
+    pool.busy -= 1
+
+
+def test_a_turn_that_opens_more_than_it_may_loses_what_it_used_longest_ago() -> None:
+    sockets = Sockets(of_turn=3, in_all=100)
+    pools = [Pool("a") for _ in range(5)]
+    other = Pool("b")
+    for pool in (other, *pools):
+        call(sockets, pool)
+    assert [pool.closed for pool in pools] == [1, 1, 0, 0, 0]
+    assert (other.closed, len(sockets)) == (0, 4)
+
+
+def test_where_all_together_are_too_many_the_turn_with_most_loses() -> None:
+    sockets = Sockets(of_turn=100, in_all=10)
+    small = [Pool(f"team-{number}") for number in range(3)]
+    large = [Pool("attacker") for _ in range(20)]
+    for pool in (*small, *large):
+        call(sockets, pool)
+    assert len(sockets) == 10
+    assert not any(pool.closed for pool in small)
+
+
+def test_a_pool_in_use_is_not_closed() -> None:
+    sockets = Sockets(of_turn=2, in_all=100)
+    busy = [Pool("a") for _ in range(5)]
+    for pool in busy:
+        sockets.used(pool)
+    assert not any(pool.closed for pool in busy)
+
+
+def test_a_pool_counts_as_many_sockets_as_it_had_calls_under_way_together() -> None:
+    sockets = Sockets()
+    pool = Pool("a")
+    for _ in range(3):
+        sockets.used(pool)
+    pool.busy = 0
+    for _ in range(10):
+        call(sockets, pool)
+    assert len(sockets) == 3
+    sockets.left(pool)
+    assert (len(sockets), pool.opened) == (0, 0)
+
+
+async def test_a_client_whose_connections_were_closed_opens_them_again() -> None:
+    body = b'{"status":"RUNNING"}'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now.add(writer)
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        except (asyncio.IncompleteReadError, OSError):
+            open_now.discard(writer)
+            writer.close()
+
+    open_now: set[asyncio.StreamWriter] = set()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    network = Network()
+    network.sockets = Sockets(of_turn=4, in_all=100)
+    clients = [EvsClient(url, TokenAuth(Token("t")), network=network, turn="a") for _ in range(12)]
+    async with server:
+        for _ in range(2):
+            for client in clients:
+                assert (await client.get_job(PROJECT, JOB_ID)).status == "RUNNING"
+        await asyncio.sleep(0.1)
+        assert len(open_now) == 4
+        for client in clients:
+            await client.aclose()
+        await asyncio.sleep(0.1)
+        assert not open_now
+    assert not len(network.sockets)
+
+
+@pytest.mark.parametrize("turns", [("a", "a"), ("a", "b")])
+async def test_clients_of_one_network_share_the_urls_that_were_parsed(turns: tuple[str, str]) -> None:
+    network = Network()
+    clients = [EvsClient("https://evs.example.com", TokenAuth(Token("t")), network=network, turn=t) for t in turns]
+    assert clients[0]._url("https://evs.example.com/x") is clients[1]._url("https://evs.example.com/x")
