@@ -6,7 +6,7 @@ import asyncio
 import base64
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from evs_operator.api.spec import EvsJobSpec, parse_spec
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.job import Job
 from evs_operator.engine.clock import Clock
+from evs_operator.engine.redaction import Redaction
 from evs_operator.engine.session import Session
 from evs_operator.engine.sessions import Sessions
 from evs_operator.kube.api import Answer, KubeApi, KubeError
@@ -107,19 +108,16 @@ class World:
         self.cloud = FakeCloud()
         self.changed: list[ObjectKey] = []
         self.healed: list[ObjectKey] = []
-        self.held: dict[str, str] = {}
         allow = sessions.pop("allow", None) or AllowList()
         self.clock: Clock = sessions.pop("clock", None) or Clock(lambda: self.now, lambda: self.now)
+        self.redaction = Redaction(self.clock)
         self.sessions = _Sessions(
-            cast(KubeApi, self.api), allow, "evs-operator", self.clock, hold=self._held, **sessions
+            cast(KubeApi, self.api), allow, "evs-operator", self.clock, redaction=self.redaction, **sessions
         )
         self.sessions.cloud = self.cloud
         self.sessions.on_change = lambda session: self.changed.append(session.key)
         self.sessions.on_healed = self.healed.append
         self._versions = 1
-
-    def _held(self, literals: Iterable[str], namespace: str) -> None:
-        self.held.update(dict.fromkeys(literals, namespace))
 
     def connect(
         self, namespace: str = "team-a", name: str = "default", *, uid: str = "u", generation: int = 1, **spec: Any

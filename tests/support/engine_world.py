@@ -26,7 +26,6 @@ from evs_operator.engine.clock import Clock
 from evs_operator.engine.dispatcher import Dispatcher
 from evs_operator.engine.poller import Poller
 from evs_operator.engine.recollection import Recollection
-from evs_operator.engine.redaction import Redaction
 from evs_operator.engine.scheduler import Scheduler
 from evs_operator.engine.sessions import Session, Sessions
 from evs_operator.engine.store import Entry, Store
@@ -189,7 +188,7 @@ class World:
         self.durations = Durations()
         self.recollection = Recollection()
         metrics = Metrics()
-        self.writer = writer = StatusWriter(self.api, self.store, metrics, self.clock, Redaction(), _Unheard())  # type: ignore[arg-type]
+        self.writer = writer = StatusWriter(self.api, self.store, metrics, self.clock, _Unheard())  # type: ignore[arg-type]
         self.poller = Poller(
             store=self.store,
             scheduler=self.scheduler,

@@ -17,6 +17,7 @@ from evs_operator.api.spec import parse_spec
 from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject
 from evs_operator.core.observation import JobSeen, Observation, Trouble
+from evs_operator.observe.redact import Redactor
 
 from .jobs import JOB_ID
 
@@ -56,7 +57,10 @@ def _with_subs(sub: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict
 
 BODIES = st.recursive(_fields(WORDS, ENTITIES), _with_subs, max_leaves=8)
 TROUBLES = st.builds(
-    Trouble, st.sampled_from(list(Reason)), st.sampled_from(["HTTP 401 APIGW.0301", "HTTP 503"]), TEXTS.map(str)
+    Trouble,
+    st.sampled_from(list(Reason)),
+    st.sampled_from(["HTTP 401 APIGW.0301", "HTTP 503"]),
+    TEXTS.map(str).map(Redactor([SECRET])),
 )
 OBSERVATIONS: st.SearchStrategy[Observation | None] = st.one_of(
     st.none(), TROUBLES, BODIES.map(lambda body: JobSeen(parse_job(body)))

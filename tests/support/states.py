@@ -186,8 +186,8 @@ def _in_progress() -> dict[str, _Story]:
 def _unseen() -> dict[str, _Story]:
     passing = {
         "rate-limited": _answer(429, {"error_code": "APIGW.0308", "error_msg": _THROTTLED, "request_id": "7f0d"}),
-        "timeout": trouble_of(errors.PollTimeout(f"{_WHERE} did not answer in time")),
-        "unreachable": trouble_of(errors.Unreachable(f"{_WHERE}: connection refused")),
+        "timeout": trouble_of(errors.PollTimeout(f"{_WHERE} did not answer in time"), Redactor()),
+        "unreachable": trouble_of(errors.Unreachable(f"{_WHERE}: connection refused"), Redactor()),
         "server-error": _BUSY,
         "invalid-response": _answer(200, "<html>sign in</html>"),
     }
@@ -287,7 +287,7 @@ def _answer(status: int, content: Mapping[str, Any] | str) -> Trouble:
     try:
         read_answer(status, {}, raw.encode(), job_id=JOB_ID, where=_WHERE, now=_T0)
     except errors.CloudError as error:
-        return trouble_of(error)
+        return trouble_of(error, Redactor())
     raise ValueError("an answer that is a job is no trouble")
 
 

@@ -45,9 +45,9 @@ def shown_of(answer: echoes.Answer, redact: Redactor) -> str:
     try:
         job = read_answer(status, lowered, content, job_id=JOB, where="evs.example.com", now=NOW)
     except errors.CloudError as error:
-        trouble = trouble_of(error)
+        trouble = trouble_of(error, redact)
         of_connection = connection_status(
-            ConnectionReason.UNAUTHORIZED, redact(trouble.message()), generation=1, previous=[], now=NOW
+            ConnectionReason.UNAUTHORIZED, trouble.message(), generation=1, previous=[], now=NOW
         )
         shown = [status_of(trouble, redact), json.dumps(of_connection)]
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,8 +37,14 @@ class Finding:
     detail: str
 
 
-def findings(error: errors.CloudError | None, kind: AuthKind, project_id: str) -> Iterator[Finding]:
-    """Yield what a call for a job that does not exist says; `error` None: there was such a job."""
+def findings(
+    error: errors.CloudError | None, kind: AuthKind, project_id: str, redact: Callable[[str], str] = str
+) -> Iterator[Finding]:
+    """Yield what a call for a job that does not exist says; `error` None: there was such a job.
+
+    `redact` takes the credential out of what the cloud said.
+    """
+    said = error.told(redact) if error is not None else ""
     accepted = Finding(True, "credential", "accepted")
     match error:
         case None | errors.JobMissing():
@@ -46,39 +52,37 @@ def findings(error: errors.CloudError | None, kind: AuthKind, project_id: str) -
             yield Finding(True, f"project {project_id}", "the credential may ask for its jobs")
             yield Finding(True, "query", "answered: no job has the id of zeros that was asked for, as expected")
         case errors.AccessKeyLocked():
-            what = (
-                f"locked after too many wrong signatures ({error.message}): wait 5 minutes and correct the Secret first"
-            )
+            what = f"locked after too many wrong signatures ({said}): wait 5 minutes and correct the Secret first"
             yield Finding(False, "credential", what)
         case errors.Unauthorized():
-            yield Finding(False, "credential", _refused(error, kind))
+            yield Finding(False, "credential", _refused(error, kind, redact))
         case errors.WrongProject():
             yield accepted
-            what = f"not the credential's ({error.message}): correct spec.projectId of the connection or of the EvsJob"
+            what = f"not the credential's ({said}): correct spec.projectId of the connection or of the EvsJob"
             yield Finding(False, f"project {project_id}", what)
         case errors.Forbidden():
             yield accepted
-            yield Finding(False, "permission", f"{error.message}: grant the user the right to read EVS jobs there")
+            yield Finding(False, "permission", f"{said}: grant the user the right to read EVS jobs there")
         case errors.RateLimited():
             pause = f"{error.retry_after:.0f} s" if error.retry_after else "a minute"
-            yield Finding(False, "query", f"throttled ({error.message}): wait {pause} and lower spec.rateLimit")
+            yield Finding(False, "query", f"throttled ({said}): wait {pause} and lower spec.rateLimit")
         case errors.EndpointRefused():
-            yield Finding(False, "endpoint", error.message)
+            yield Finding(False, "endpoint", said)
         case errors.EndpointInvalid():
-            yield Finding(False, "endpoint", f"{error.message}: correct spec.endpoint, it is not that of EVS")
+            yield Finding(False, "endpoint", f"{said}: correct spec.endpoint, it is not that of EVS")
         case errors.PollTimeout() | errors.Unreachable():
-            yield Finding(False, "query", f"{error.message}: try again, and check the network between here and there")
+            yield Finding(False, "query", f"{said}: try again, and check the network between here and there")
         case errors.ServerError():
-            yield Finding(False, "query", f"the cloud has trouble of its own ({error.message}): try again later")
+            yield Finding(False, "query", f"the cloud has trouble of its own ({said}): try again later")
         case errors.InvalidResponse():
-            yield Finding(False, "query", f"{error.message}: correct spec.endpoint, or look for a proxy between")
+            yield Finding(False, "query", f"{said}: correct spec.endpoint, or look for a proxy between")
         case _:
-            yield Finding(False, "query", f"{error.message}: check spec.endpoint and the project")
+            yield Finding(False, "query", f"{said}: check spec.endpoint and the project")
 
 
-def _refused(error: errors.CloudError, kind: AuthKind) -> str:
-    said = error.message.lower()
+def _refused(error: errors.CloudError, kind: AuthKind, redact: Callable[[str], str]) -> str:
+    told = error.message.lower()
     usual = error.advice or "put a valid one into the Secret"
-    meaning = usual if error.advice else next((meaning for clue, meaning in _CLUES if clue in said), usual)
-    code = f"{error.code}, " if error.code else ""
-    return f"{_HELD.get(kind, 'it')} is refused ({code}{error.message}): {meaning}"
+    meaning = usual if error.advice else next((meaning for clue, meaning in _CLUES if clue in told), usual)
+    code = f"{redact(error.code)}, " if error.code else ""
+    return f"{_HELD.get(kind, 'it')} is refused ({code}{error.told(redact)}): {meaning}"

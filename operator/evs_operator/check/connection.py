@@ -79,8 +79,7 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
             await client.get_job(project_id, NO_ID)
         except errors.CloudError as found:
             error = found
-            error.message = report.quoted(error.message)
-    for finding in findings(error, spec.auth.kind, project_id):
+    for finding in findings(error, spec.auth.kind, project_id, report.quoted):
         report.line(finding.good, finding.what, finding.detail)
 
 

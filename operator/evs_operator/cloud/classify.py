@@ -108,7 +108,7 @@ def _own_job(body: Mapping[str, object], job_id: str, status: int, where: str) -
     except errors.InvalidResponse as error:
         raise errors.InvalidResponse(f"{where}: {error.message}", http_status=status) from error
     if job.job_id and job.job_id != job_id:
-        raise errors.InvalidResponse(f"{where} answered about another job, {job.job_id[:64]}", http_status=status)
+        raise errors.InvalidResponse(f"{where} answered about another job,", said=job.job_id[:64], http_status=status)
     return job
 
 
@@ -122,15 +122,17 @@ def _error(
     fault: str = "",
 ) -> errors.CloudError:
     if 300 <= status < 400:
-        return errors.EndpointInvalid(f"{where} redirects to {_host(headers.get('location'))}", http_status=status)
+        host = _host(headers.get("location"))
+        return errors.EndpointInvalid(f"{where} redirects to", said=host, http_status=status)
     envelope = parse_envelope(body) if body is not None else None
     request_id = headers.get("x-request-id", "")[:64] or (envelope.request_id if envelope else "") or None
     if status < 300 and envelope is None:
         what = fault or ("something that is no job" if content.strip() else "nothing")
         return errors.InvalidResponse(f"{where} answered {what}", http_status=status, request_id=request_id)
     found = envelope or raw_envelope(content)
-    text = f"{where}: {found.message}" if found.message and envelope else f"{where} answered HTTP {status}"
-    error = _kind(status, envelope, found)(text, code=found.code or None, http_status=status, request_id=request_id)
+    own, said = (f"{where}:", found.message) if found.message and envelope else (f"{where} answered HTTP {status}", "")
+    kind = _kind(status, envelope, found)
+    error = kind(own, said=said, code=found.code or None, http_status=status, request_id=request_id)
     if isinstance(error, errors.RateLimited):
         error.retry_after = _retry_after(headers, found.message, now)
     return error

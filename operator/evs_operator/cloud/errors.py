@@ -23,6 +23,7 @@ An HTTP error never says that the job failed (evs-api 13).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 MESSAGE_LIMIT: Final = 512
@@ -34,8 +35,9 @@ _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 class CloudError(Exception):
     """A call did not bring a job.
 
-    `message` is one line of at most 512 characters, the same for the same trouble, and may quote the server: redact
-    it before it is shown. `code` is the server's; `http_status` and `request_id` are None where no answer came.
+    `message` is one line of at most 512 characters, the same for the same trouble: words of our own, and then `said`,
+    which quotes the server. What is shown is `told()`, in which that is redacted. `code` is the server's too;
+    `http_status` and `request_id` are None if no answer came.
     `signing_in`: it was not EVS that was asked, but who issues tokens or keys. `shared`: another call met it, this one
     was not made. `advice` says what to do where that is not the usual.
     """
@@ -44,12 +46,13 @@ class CloudError(Exception):
         self,
         message: str,
         *,
+        said: str = "",
         code: str | None = None,
         http_status: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        line = _SPACE.sub(" ", message).strip()
-        self.message = line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+        self.own = _line(message, MESSAGE_LIMIT)
+        self.said = _line(said, MESSAGE_LIMIT - 1 - len(self.own)) if said else ""
         super().__init__(self.message)
         self.code = code
         self.http_status = http_status
@@ -57,6 +60,20 @@ class CloudError(Exception):
         self.signing_in = False
         self.shared = False
         self.advice = ""
+
+    @property
+    def message(self) -> str:
+        """What happened, as the server said it."""
+        return f"{self.own} {self.said}" if self.said else self.own
+
+    def told(self, redact: Callable[[str], str]) -> str:
+        """Return the message with what the server said redacted; our own words are not searched."""
+        return f"{self.own} {redact(self.said)}" if self.said else self.own
+
+
+def _line(text: str, limit: int) -> str:
+    line = _SPACE.sub(" ", text).strip()
+    return line if len(line) <= limit else line[: max(limit - 1, 0)] + "…"
 
 
 class PassingError(CloudError):

@@ -111,10 +111,14 @@ def _refusal(response: httpx.Response, now: datetime) -> errors.CloudError:
         return error
     # IAM says so under 400, 401 and 404 alike; the credential may be good for other projects
     if error.code == "IAM.1109" or "project" in error.message.lower():
-        return errors.WrongProject(error.message, code=error.code, http_status=status, request_id=error.request_id)
+        return _as(errors.WrongProject, error)
     if status == httpx.codes.FORBIDDEN:
         return error
-    return errors.Unauthorized(error.message, code=error.code, http_status=status, request_id=error.request_id)
+    return _as(errors.Unauthorized, error)
+
+
+def _as(kind: type[errors.CloudError], error: errors.CloudError) -> errors.CloudError:
+    return kind(error.own, said=error.said, code=error.code, http_status=error.http_status, request_id=error.request_id)
 
 
 def _life(response: httpx.Response, now: datetime) -> timedelta:

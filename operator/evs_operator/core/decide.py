@@ -86,7 +86,10 @@ def decide(
     redact: Callable[[str], str] = str,
     estimate: datetime | None = None,
 ) -> EvsJobStatus:
-    """Return the complete status; equal to `previous` (see `same_status`) where nothing was learned."""
+    """Return the complete status; equal to `previous` (see `same_status`) where nothing was learned.
+
+    `redact` is for the words of a job alone: a trouble's are redacted already, and our own are not searched.
+    """
     known = previous if is_same_observation(subject, previous) else _start_anew(previous)
     if is_finished(known) and not isinstance(observation, JobSeen):
         return _touch(subject, known, observation, now)
@@ -94,7 +97,7 @@ def decide(
         status = _decide_seen(subject, known, observation.job, now, redact)
     else:
         trouble = None if observation is None else _refine(observation, known)
-        status = _decide_unseen(subject, known, trouble, now, redact)
+        status = _decide_unseen(subject, known, trouble, now)
         if status is known:
             return previous  # nothing is known yet: the first answer or failure makes the first write
     return _with_estimate(status, known, estimate, now)
@@ -206,7 +209,6 @@ def _decide_unseen(
     known: EvsJobStatus,
     trouble: Trouble | None,
     now: datetime,
-    redact: Callable[[str], str],
 ) -> EvsJobStatus:
     """Decide with trouble, or with nothing new: what is known of the job stays; `known` itself if that is nothing."""
     status = _frame(subject, known, now)
@@ -219,7 +221,7 @@ def _decide_unseen(
     status.update(_carried(known))
     if trouble and subject.requested_at:
         status["lastHandledReconcileAt"] = subject.requested_at
-    observed = _observed(known, trouble, redact)
+    observed = _observed(known, trouble)
     outcome = _last_outcome(known, observed)
     if subject.spec.suspend:
         last = condition_of(known.get("conditions", []), "Observed") if _is_known(known) else None
@@ -281,7 +283,7 @@ def _said(condition: Condition) -> _Said:
     return _Said(condition["reason"], condition["message"])
 
 
-def _observed(known: EvsJobStatus, trouble: Trouble | None, redact: Callable[[str], str]) -> _Said | None:
+def _observed(known: EvsJobStatus, trouble: Trouble | None) -> _Said | None:
     """Return what keeps us from seeing the job, now or since the last observation; None where nothing does.
 
     A server may name a request id or a time in every answer, so the previous words stay while the kind of
@@ -291,9 +293,9 @@ def _observed(known: EvsJobStatus, trouble: Trouble | None, redact: Callable[[st
     failing = last is not None and last["status"] == "False"
     if trouble is None:
         return _said(last) if failing and last else None
-    message = redact(trouble.message())
+    message = trouble.message()
     if failing and last and last["reason"] == trouble.reason:
-        head = redact(trouble.head)
+        head = trouble.head
         if trouble.reason.passing or last["message"].startswith((head + ":", head + ".")) or last["message"] == head:
             message = last["message"]
     return _Said(trouble.reason, message)

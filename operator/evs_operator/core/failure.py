@@ -1,5 +1,8 @@
 """Finds the failure that explains a failed job, and says it on one line with what to do about it.
 
+What is quoted of the job is redacted before it becomes a part of our sentences: these are not searched, so that no
+advice is lost where the cloud's text before it looks like a secret.
+
 The parent of a failed batch usually says nothing useful; the text is in its sub-jobs (evs-api 3.3). So the
 deepest failed job that gives a code or a reason is taken, in API order. The other failed ones are counted, and
 named by code and volume.
@@ -14,7 +17,7 @@ from evs_operator.cloud.error_codes import explain
 from evs_operator.cloud.job import Job, Outcome
 
 from .reason_text import readable
-from .text import bounded, masked, one_line
+from .text import bounded, masked, masked_id, one_line
 
 Redact = Callable[[str], str]
 
@@ -33,9 +36,10 @@ def failure_of(job: Job, redact: Redact) -> Failure:
     failure: Failure = {}
     if culprit.error_code:
         failure["code"] = masked(culprit.error_code, redact, 64)
-    failure["message"] = one_line(masked(reason or explained.message or _NO_REASON, redact, 4096), 1024)
+    said = masked(reason, redact, 4096) if reason else explained.message or _NO_REASON
+    failure["message"] = one_line(said, 1024)
     failure["category"] = explained.category
-    failure["hint"] = one_line(redact(f"{_left_behind(job)} {explained.hint}"), 512)
+    failure["hint"] = one_line(f"{_left_behind(job, redact)} {explained.hint}", 512)
     if culprit.job_id:
         failure["jobId"] = masked(culprit.job_id, redact, 128)
     return failure
@@ -48,13 +52,19 @@ def summary(job: Job, failure: Failure, redact: Redact) -> str:
         total += 1
         if sub.outcome is Outcome.FAILED:
             failed.append(sub)
-    what = f"{len(failed)} of {total} sub-jobs failed" if failed else f"{bounded(job.job_type or 'the job', 64)} failed"
-    code = failure.get("code", "")
-    said = " ".join(part for part in (code, failure.get("message", "")) if part)
-    alike = [node for node in failed if (node.error_code or "") == code] or [_deepest_failed(job)]
-    others = dict.fromkeys(bounded(node.error_code, 64) for node in failed if node.error_code not in (None, code))
-    also = f"; also {_some(others)}" if others else ""
-    return one_line(redact(f"{what}: {bounded(said, _SAID)}{_volumes(alike)}{also}"), 1024)
+    what = f"{len(failed)} of {total} sub-jobs failed" if failed else f"{kind_of(job, redact, 64)} failed"
+    said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
+    culprit = _deepest_failed(job)
+    code = culprit.error_code or ""
+    alike = [node for node in failed if (node.error_code or "") == code] or [culprit]
+    others = dict.fromkeys(node.error_code for node in failed if node.error_code and node.error_code != code)
+    also = f"; also {_some(others, redact)}" if others else ""
+    return one_line(f"{what}: {bounded(said, _SAID)}{_volumes(alike, redact)}{also}", 1024)
+
+
+def kind_of(job: Job, redact: Redact, limit: int) -> str:
+    """Name a job by its type, redacted and at most `limit` characters long."""
+    return masked(job.job_type, redact, limit) if job.job_type else "the job"
 
 
 def reason_of(job: Job) -> str:
@@ -62,29 +72,28 @@ def reason_of(job: Job) -> str:
     return readable(job.fail_reason or job.entities.get("errorcode_message") or "")
 
 
-def _volumes(jobs: Iterable[Job]) -> str:
+def _volumes(jobs: Iterable[Job], redact: Redact) -> str:
     """Name the volumes of jobs by id, or by the name that was ordered where no volume came to be."""
-    names = dict.fromkeys(
-        bounded(name, 64) for job in jobs if (name := job.entities.get("volume_id") or job.entities.get("name"))
-    )
+    names = dict.fromkeys(name for job in jobs if (name := job.entities.get("volume_id") or job.entities.get("name")))
     if not names:
         return ""
-    return f" ({'volume' if len(names) == 1 else 'volumes'} {_some(names)})"
+    return f" ({'volume' if len(names) == 1 else 'volumes'} {_some(names, redact)})"
 
 
-def _some(names: Iterable[str]) -> str:
+def _some(names: Iterable[str], redact: Redact) -> str:
     listed = list(names)
     more = len(listed) - _NAMED
-    return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = ", ".join(masked_id(name, redact, 64) for name in listed[:_NAMED])
+    return named + (f" and {more} more" if more > 0 else "")
 
 
-def _left_behind(job: Job) -> str:
+def _left_behind(job: Job, redact: Redact) -> str:
     """Say what to do about the volumes of failed jobs: they exist, in an error state (evs-api 12.1)."""
     failed = [node for node in (job, *job.descendants()) if node.outcome is Outcome.FAILED]
-    volumes = dict.fromkeys(bounded(node.entities["volume_id"], 64) for node in failed if "volume_id" in node.entities)
+    volumes = dict.fromkeys(node.entities["volume_id"] for node in failed if "volume_id" in node.entities)
     if not volumes:
         return ""
-    which = f"{'volume' if len(volumes) == 1 else 'volumes'} {_some(volumes)}"
+    which = f"{'volume' if len(volumes) == 1 else 'volumes'} {_some(volumes, redact)}"
     kinds = {node.job_type.lower() for node in failed if "volume_id" in node.entities}
     if all("create" in kind for kind in kinds):
         return f"Delete {which}: what a failed creation leaves in an error state counts against the quota."

@@ -6,7 +6,8 @@ cloud client become condition reasons, in one place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from evs_operator.api.reasons import Reason
@@ -48,18 +49,31 @@ _LOCKED: Final = (
 )
 
 
+Redact = Callable[[str], str]
+RedactionOf = Callable[[Iterable[str]], Redact]
+"""Gives what redacts the texts of one answer, with the credential of the call that brought it. The argument is some
+of these texts: many of them are looked through together, in a fifth of the time."""
+
+
+def _hidden(texts: Iterable[str]) -> Redact:
+    """Hide all: an answer of a call that nobody named may quote any secret."""
+    return lambda text: "***"
+
+
 @dataclass(frozen=True, slots=True)
 class JobSeen:
-    """The jobs API answered with the job."""
+    """The jobs API answered with the job; whoever decides on it redacts its words with `redaction`."""
 
     job: Job
+    redaction: RedactionOf = field(default=_hidden, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """The job could not be seen. `head` names the kind of trouble and is the same as long as that is.
 
-    `advice` says what to do where that is not the usual for the reason.
+    `advice` says what to do where that is not the usual for the reason. All texts can be shown: what they quote of the
+    cloud was redacted when they were made (`trouble_of`), and the rest is our own, which nobody searches.
     """
 
     reason: Reason
@@ -80,10 +94,13 @@ class Trouble:
 Observation = JobSeen | Trouble
 
 
-def trouble_of(error: errors.CloudError) -> Trouble:
-    """Classify an error of the EVS client as the trouble it means for the job's status."""
+def trouble_of(error: errors.CloudError, redact: Redact) -> Trouble:
+    """Classify an error of the EVS client as the trouble it means for the job's status.
+
+    `redact` takes the secrets of the call out of what the cloud said, which is the head's code and the detail's end.
+    """
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.REJECTED)
     status = f"HTTP {error.http_status}" if error.http_status is not None else ""
-    head = " ".join(part for part in (status, error.code or "") if part) or str(reason)
+    head = " ".join(part for part in (status, redact(error.code) if error.code else "") if part) or str(reason)
     advice = error.advice or (_LOCKED if isinstance(error, errors.AccessKeyLocked) else "")
-    return Trouble(reason, head, error.message, advice)
+    return Trouble(reason, head, error.told(redact), advice)

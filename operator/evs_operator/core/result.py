@@ -6,7 +6,6 @@ Counts are over all sub-jobs; what does not fit is counted in `omitted`, succeed
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,7 +14,7 @@ from typing import Final
 from evs_operator.api.status import EvsJobStatus, SubJobStatus
 from evs_operator.cloud.job import MAX_ENTITIES, Job, Outcome
 
-from .text import bounded, masked, stored_size
+from .text import bounded, is_plain_id, masked, masked_id, stored_size
 
 Redact = Callable[[str], str]
 
@@ -25,7 +24,6 @@ _ENTITY_KEY, _ENTITY_VALUE, _WORD, _ID, _CODE, _REASON = 128, 256, 256, 128, 64,
 _LIST_BYTES = 144 * 1024
 """Bytes for entities, volume ids and sub-jobs; with managed fields and the user's own part below 256 KiB."""
 
-_PLAIN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ORDER: Final = {Outcome.FAILED: 0, Outcome.IN_PROGRESS: 1, Outcome.SUCCEEDED: 2}
 
 
@@ -62,7 +60,7 @@ def texts_of(job: Job) -> Iterator[str]:
         yield from (sub.job_id, sub.job_type, sub.status, sub.error_code or "", sub.fail_reason or "")
         for key, value in islice(sub.entities.items(), MAX_ENTITIES):
             yield key
-            if not _PLAIN_ID.fullmatch(value):
+            if not is_plain_id(value):
                 yield value
 
 
@@ -85,7 +83,7 @@ def duration_text(seconds: float) -> str:
 
 def _entities(entities: Mapping[str, str], redact: Redact) -> dict[str, str]:
     kept = islice(entities.items(), MAX_ENTITIES)
-    return {masked(key, redact, _ENTITY_KEY): _plain(value, redact, _ENTITY_VALUE) for key, value in kept}
+    return {masked(key, redact, _ENTITY_KEY): masked_id(value, redact, _ENTITY_VALUE) for key, value in kept}
 
 
 def _volume_ids(job: Job, subs: tuple[Job, ...], redact: Redact) -> list[str]:
@@ -95,11 +93,7 @@ def _volume_ids(job: Job, subs: tuple[Job, ...], redact: Redact) -> list[str]:
             found[volume_id] = None
             if len(found) == MAX_VOLUME_IDS:
                 break
-    return list(dict.fromkeys(_plain(volume_id, redact, _ID) for volume_id in found))
-
-
-def _plain(value: str, redact: Redact, limit: int) -> str:
-    return value if _PLAIN_ID.fullmatch(value) else masked(value, redact, limit)
+    return list(dict.fromkeys(masked_id(volume_id, redact, _ID) for volume_id in found))
 
 
 def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -> None:
@@ -151,7 +145,7 @@ def _sub_job(sub: Job, redact: Redact) -> SubJobStatus:
     if sub.end_time:
         entry["endTime"] = api_time(sub.end_time)
     if volume_id := sub.entities.get("volume_id"):
-        entry["volumeId"] = _plain(volume_id, redact, _ID)
+        entry["volumeId"] = masked_id(volume_id, redact, _ID)
     if entities := _entities(sub.entities, redact):
         entry["entities"] = entities
     if sub.error_code:

@@ -11,6 +11,7 @@ _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 _SPACE = re.compile(r"\s+")
+_PLAIN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ELLIPSIS = "…"
 _LOOK_AHEAD = 4096
 
@@ -28,6 +29,16 @@ def masked(text: str, redact: Callable[[str], str], limit: int) -> str:
     A server may send megabytes: what lies far beyond the limit is not shown, so it is not searched either.
     """
     return bounded(redact(text[: limit + _LOOK_AHEAD]), limit)
+
+
+def masked_id(value: str, redact: Callable[[str], str], limit: int) -> str:
+    """Redact and cut what is most often the id of a volume, which cannot hold a secret and is not searched."""
+    return value if _PLAIN_ID.fullmatch(value) else masked(value, redact, limit)
+
+
+def is_plain_id(value: str) -> bool:
+    """Tell whether a text is the id of a volume and nothing else."""
+    return _PLAIN_ID.fullmatch(value) is not None
 
 
 def one_line(text: str, limit: int) -> str:

@@ -17,9 +17,9 @@ from evs_operator.api.status import EvsJobStatus, Failure
 from evs_operator.cloud import job as cloud_job
 from evs_operator.cloud.job import Job
 
-from .failure import failure_of, summary
+from .failure import failure_of, kind_of, summary
 from .result import duration_text
-from .text import bounded, one_line
+from .text import masked, one_line
 
 
 def _row(
@@ -65,24 +65,26 @@ class Outcome:
 
 
 def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
-    """Read the verdict from a job: SUCCESS with a failed sub-job at any depth is a failure."""
-    what = bounded(job.job_type or "the job", 256)
+    """Read the verdict from a job: SUCCESS with a failed sub-job at any depth is a failure.
+
+    The words of the job are redacted before they become a part of our sentences, which are not searched.
+    """
     if job.outcome is cloud_job.Outcome.FAILED:
         return _failed(job, Reason.JOB_FAILED, redact)
     if job.outcome is cloud_job.Outcome.SUCCEEDED:
         if any(sub.outcome is cloud_job.Outcome.FAILED for sub in job.descendants()):
             return _failed(job, Reason.SUB_JOB_FAILED, redact)
-        message = f"{what} succeeded{_took(job)}{_progress(job)}"
-        return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, one_line(redact(message), 1024))
-    word = job.status.upper()
+        message = f"{kind_of(job, redact, 256)} succeeded{_took(job)}{_progress(job)}"
+        return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, one_line(message, 1024))
+    what, word = kind_of(job, redact, 256), job.status.upper()
     if word == "INIT":
         reason, message = Reason.JOB_INITIALIZING, f"{what} is being initialized"
     elif word == "RUNNING":
         reason, message = Reason.JOB_RUNNING, f"{what} is running{_progress(job)}"
     else:
         reason = Reason.UNKNOWN_JOB_STATUS
-        message = f"{what} reports the status {bounded(job.status, 256)!r}, taken as in progress{_progress(job)}"
-    return Outcome(JobState.IN_PROGRESS, reason, one_line(redact(message), 1024))
+        message = f"{what} reports the status {masked(job.status, redact, 256)!r}, taken as in progress{_progress(job)}"
+    return Outcome(JobState.IN_PROGRESS, reason, one_line(message, 1024))
 
 
 def verdict_of(status: EvsJobStatus) -> Outcome:

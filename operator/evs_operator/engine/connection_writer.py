@@ -23,7 +23,6 @@ from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.seldom import Seldom
 
 from .clock import Clock
-from .redaction import Redaction
 from .refused_texts import REFUSED
 from .session import Session
 from .sessions import Sessions, short_name
@@ -46,14 +45,12 @@ class ConnectionWriter:
         api: KubeApi,
         sessions: Sessions,
         clock: Clock,
-        redaction: Redaction,
         events: EventRecorder,
         metrics: Metrics,
     ) -> None:
         self._api = api
         self._sessions = sessions
         self._clock = clock
-        self._redaction = redaction
         self._events = events
         self._metrics = metrics
         self._dirty: dict[ObjectKey, None] = {}
@@ -106,7 +103,7 @@ class ConnectionWriter:
             return True
         status = connection_status(
             reason,
-            self._redaction.within(session.key.namespace)(message),
+            message,
             generation=session.generation,
             previous=previous,
             now=self._clock.wall(),

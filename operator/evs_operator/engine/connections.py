@@ -20,7 +20,6 @@ from evs_operator.kube.objects import ObjectKey
 from .clock import Clock
 from .connection_writer import ConnectionWriter
 from .poller import Poller
-from .redaction import Redaction
 from .rounds import TICK
 from .secret_looks import SecretLooks
 from .session import Session
@@ -29,6 +28,7 @@ from .verification import Verification
 
 _RESYNC: Final = 300.0
 _NAMESPACES: Final = 5.0
+_FORGETTING: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ class Connections:
         poller: Poller,
         clock: Clock,
         writer: ConnectionWriter,
-        redaction: Redaction,
         namespaces: Collection[str],
         wake: Callable[[], None],
     ) -> None:
@@ -53,7 +52,6 @@ class Connections:
         self._poller = poller
         self._clock = clock
         self._writer = writer
-        self._redaction = redaction
         self._namespaces = tuple(namespaces)
         self._wake = wake
         self._looks = SecretLooks(self._look_at, clock)
@@ -61,6 +59,7 @@ class Connections:
         self._next_resync = 0.0
         self._next_namespaces = 0.0
         self._at_namespaces: asyncio.Task[None] | None = None
+        self._next_forgetting = 0.0
         sessions.on_change = writer.mark
         sessions.on_healed = self._poll_healed
 
@@ -101,9 +100,11 @@ class Connections:
         if now >= self._next_resync:
             self._next_resync = now + _RESYNC * random.uniform(0.9, 1.1)
             await self._resync()
-            self._redaction.forget_unused({session.key.namespace for session in self._sessions}, now)
         await self._writer.write()
         await self._sessions.close_retired(now)
+        if now >= self._next_forgetting:
+            self._next_forgetting = now + _FORGETTING
+            self._sessions.keep_secrets()
 
     async def _look_at_namespaces(self) -> None:
         """Poll the jobs of namespaces that may use a connection by now; a look that hangs holds up no round."""

@@ -18,6 +18,9 @@ from evs_operator.cloud import errors
 from evs_operator.cloud.credentials import AccessKey, Credentials
 from evs_operator.cloud.sign_in import SignIn
 from evs_operator.core.observation import Trouble, trouble_of
+from evs_operator.kube.objects import ObjectKey
+
+from .redaction import CallRedaction, Redaction
 
 T = TypeVar("T")
 
@@ -60,7 +63,10 @@ class Block:
 
 
 class Identity:
-    """A credential with what the cloud said of it. `on_change` is told of each change of its verdict."""
+    """A credential with what the cloud said of it. `on_change` is told of each change of its verdict.
+
+    What the cloud says in answer to its calls is redacted with `redact`, for the connections that use it (`joined`).
+    """
 
     def __init__(
         self,
@@ -68,9 +74,11 @@ class Identity:
         sign_in: SignIn,
         now: Callable[[], float],
         on_change: Callable[[Identity, bool], None],
+        redact: CallRedaction,
     ) -> None:
         self.credentials = credentials
         self.sign_in = sign_in
+        self.redact = redact
         self.accepted = False
         self.refusal: Block | None = None
         self.unused_since: float | None = None
@@ -80,6 +88,17 @@ class Identity:
         self._alone = asyncio.Lock()
         self._verdicts = 0
         self._last: errors.CloudError | None = None
+        self._users: set[ObjectKey] = set()
+
+    def joined(self, connection: ObjectKey) -> None:
+        """Take a connection that uses the credential from now on."""
+        self._users.add(connection)
+        self.redact.owned_by(key.namespace for key in self._users)
+
+    def left(self, connection: ObjectKey) -> None:
+        """Take note that a connection does not use the credential any more."""
+        self._users.discard(connection)
+        self.redact.owned_by(key.namespace for key in self._users)
 
     @property
     def tried(self) -> bool:
@@ -150,7 +169,7 @@ class Identity:
         named = error.retry_after if isinstance(error, errors.Unauthorized) else None
         wait = max(named or 0.0, min(_TRY * tries, _LONGEST_TRY))
         locked = isinstance(error, errors.AccessKeyLocked)
-        self.refusal = Block(trouble_of(error), reason, now + wait, tries, now, locked)
+        self.refusal = Block(trouble_of(error, self.redact), reason, now + wait, tries, now, locked)
         self.accepted = False
         self._on_change(self, False)
 
@@ -161,10 +180,12 @@ class Identities:
     def __init__(
         self,
         now: Callable[[], float],
-        sign_in: Callable[[Credentials], SignIn],
+        sign_in: Callable[[Credentials, Callable[[str], None]], SignIn],
         on_change: Callable[[Identity, bool], None],
+        redaction: Redaction,
     ) -> None:
         self._now = now
+        self._redaction = redaction
         self._sign_in = sign_in
         self._on_change = on_change
         self._by_key: dict[tuple[str, Credentials], Identity] = {}
@@ -176,8 +197,17 @@ class Identities:
         """Return the identity of a credential at an endpoint, an origin."""
         key = (endpoint, credentials)
         if key not in self._by_key:
-            self._by_key[key] = Identity(credentials, self._sign_in(credentials), self._now, self._changed)
+            redact = self._redaction.for_call()
+            sign_in = self._sign_in(credentials, lambda secret: redact.hold((secret,)))
+            redact.hold(sign_in.literals())
+            self._by_key[key] = Identity(credentials, sign_in, self._now, self._changed, redact)
         return self._by_key[key]
+
+    def keep_secrets(self) -> None:
+        """Forget the secrets that no credential holds any more."""
+        for identity in self:
+            identity.redact.hold(identity.sign_in.literals())
+        self._redaction.keep([identity.redact for identity in self])
 
     def forget_unused(self, used: Collection[Identity]) -> None:
         """Forget credentials that no connection has used for five minutes; before, a lock still counts."""

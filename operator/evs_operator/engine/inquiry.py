@@ -81,7 +81,7 @@ class Inquiry:
             budget.unanswered(started)
             return None
         except errors.CloudError as error:
-            return await self._failed(session, budget, error, started)
+            return await self._failed(session, client, budget, error, started)
         finally:
             self.calls.end(entry.uid)
         entry.failures = 0
@@ -92,9 +92,11 @@ class Inquiry:
             end = None if job.outcome is Word.IN_PROGRESS else job.end_time or self._clock.wall()
             last = previous.last_poll if previous else None
             teach(self._durations, entry.history, last, self._clock.at(end) if end else None)
-        return JobSeen(job)
+        return JobSeen(job, client.redact.of_answer)
 
-    async def _failed(self, session: Session, budget: Budget, error: errors.CloudError, started: float) -> Observation:
+    async def _failed(
+        self, session: Session, client: Caller, budget: Budget, error: errors.CloudError, started: float
+    ) -> Observation:
         """Take the consequences of a failed call for its connection, and say what it means for the job."""
         now = self._clock()
         if error.shared or error.signing_in:
@@ -108,7 +110,7 @@ class Inquiry:
             budget.answered(now, started)
         if isinstance(error, errors.Unauthorized) and not error.shared:
             await self._sessions.refresh(session)
-        return trouble_of(error)
+        return trouble_of(error, client.redact)
 
 
 def note_connection(entry: Entry, key: ObjectKey) -> None:

@@ -25,6 +25,7 @@ from . import credentials as made_of
 from .clock import Clock
 from .faults import Faults, in_words
 from .identity import Block, Identities, Identity
+from .redaction import Redaction
 from .secret_reader import SecretReader
 from .session import Session, title
 
@@ -55,8 +56,7 @@ class Opener:
         clock: Clock,
         *,
         platform: PlatformAuth,
-        hold: Callable[[Session, Iterable[str]], None],
-        on_secret: Callable[[Credentials, str], None],
+        redaction: Redaction,
         on_judged: Callable[[Identity, bool], None],
         retire: Callable[[Session], None],
         on_change: Callable[[Session], None],
@@ -65,12 +65,10 @@ class Opener:
         self._operator_namespace = operator_namespace
         self._clock = clock
         self._platform = platform
-        self._hold = hold
-        self._on_secret = on_secret
         self._retire = retire
         self._on_change = on_change
         self._secrets = SecretReader(api, clock)
-        self._identities = Identities(clock, self._sign_in, on_judged)
+        self._identities = Identities(clock, self._sign_in, on_judged, redaction)
         self._budgets = Budgets()
         self._faults = Faults(clock, _log)
 
@@ -118,7 +116,7 @@ class Opener:
         session.identity = self._identities.of(endpoint, credentials)
         session.budget = self._budgets.join(session.key, (endpoint, credentials), limit_of(spec), self._clock())
         session.credentials_seen += 1
-        self._hold(session, session.literals())
+        session.identity.joined(session.key)
         self._on_change(session)
 
     async def _secrets_of(self, spec: ConnectionSpec, namespace: str) -> made_of.Secrets:
@@ -167,8 +165,12 @@ class Opener:
         """Take a connection that is gone out of what it shared."""
         self._budgets.leave(session.key, self._clock())
 
-    def _sign_in(self, credentials: Credentials) -> SignIn:
-        return SignIn(credentials, clock=self._clock.wall, hold=lambda secret: self._on_secret(credentials, secret))
+    def keep_secrets(self) -> None:
+        """Forget the secrets that nobody holds any more."""
+        self._identities.keep_secrets()
+
+    def _sign_in(self, credentials: Credentials, hold: Callable[[str], None]) -> SignIn:
+        return SignIn(credentials, clock=self._clock.wall, hold=hold)
 
 
 def limit_of(spec: ConnectionSpec) -> tuple[float, int]:

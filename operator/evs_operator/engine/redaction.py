@@ -1,8 +1,13 @@
-"""The one redaction of the process: it knows every secret value that is held, and whose each is.
+"""Who redacts what with which secrets.
 
-Logs are redacted with all of them. A status is redacted with those of its own namespace and with the shared ones, which
-are the credentials of ClusterEvsConnections and the operator's own: or who may write a Secret in one namespace could
-name another's volume, or SUCCESS, their token and have it masked in everybody's results.
+What the cloud said in answer to a call is redacted with the credential of that call and what was issued for it, and
+with nothing else: a `CallRedaction`, which belongs to the identity. Who writes a text that is compared with a secret
+sees by the mask whether it was right, so nobody's text is compared with what others hold. Where the credential is a
+ClusterEvsConnection's, which those who use it may not read, only whole values and beginnings are found (`beginnings`).
+Our own sentences and the names in them are not searched.
+
+Logs are read by those who run the operator and are redacted with all values (`Redaction`), each kept for the namespaces
+whose connections have it.
 
 Most texts are seen again and again: the words of a job at each poll, the names in each line of the log. What was
 redacted is remembered until another secret is held.
@@ -10,18 +15,21 @@ redacted is remembered until another secret is held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache, partial
-from itertools import chain
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 from typing import Final
 
+from evs_operator.observe.beginnings import Beginnings
 from evs_operator.observe.literals import Literals
 from evs_operator.observe.redact import Redactor, is_clean
 
-_MOST: Final = 20_000
-"""Values remembered for each use; beyond, those that were held longest ago go first."""
+_OPERATOR: Final = "/operator"
+"""Whose the operator's own token is; no namespace has this name."""
 _KEPT: Final = 3600.0
-"""Seconds for which the values of a namespace may still come back after its last connection is gone."""
+"""Seconds for which a value that was replaced may still come back."""
+_MOST: Final = 20_000
+"""Values remembered for logs; beyond, those that were held longest ago go first."""
 _REMEMBERED: Final = 8192
 _SHORT: Final = 256
 """Texts remembered, and characters of the longest one: 2 MB at the most, 0.6 MB as they come."""
@@ -29,79 +37,156 @@ _TOGETHER: Final = 100
 """Texts that are looked through at once: a secret in one of them costs no more than these a look of their own."""
 
 
-class Redaction:
-    """Callable that redacts with all secrets held now; `within` gives the one for the statuses of a namespace."""
+class _Numbered:
+    """A redactor with the number by which its texts are remembered, and not with the secrets that it holds."""
 
-    def __init__(self) -> None:
+    _numbers = count()
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor = redactor
+        self.number = next(_Numbered._numbers)
+
+
+class Redaction:
+    """Callable that redacts log lines with all secrets held now; `for_call` makes what redacts a credential's answers.
+
+    One instance per process. `now` gives seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
         self._all = Literals()
-        self._shared = Literals()
-        self._of: dict[str, Literals] = {}
-        self._unused_since: dict[str, float] = {}
-        self._redactor = Redactor((), self._all)
-        self._remember = lru_cache(_REMEMBERED)(self._redacted)
+        self._owned: dict[str, dict[str, float]] = {}
+        """Values by namespace, "" for ClusterEvsConnections, and when each was last in use."""
+        self._redactor = _Numbered(Redactor((), self._all))
+        self._shown: dict[tuple[int, str], str] = {}
 
     def __call__(self, text: str) -> str:
         """Return text without secrets."""
-        return self._redactor(text) if len(text) > _SHORT else self._remember(None, text)
+        return self.remembered(self._redactor, text)
 
-    def within(self, namespace: str, texts: Iterable[str] = ()) -> Callable[[str], str]:
-        """Return what redacts the texts that namespace may read; "" is for cluster-scoped objects.
+    def remembered(self, by: _Numbered, text: str) -> str:
+        """Redact a text, or tell from memory what that gave."""
+        key = (by.number, text)
+        shown = self._shown.get(key)
+        if shown is None:
+            shown = by.redactor(text)
+            if len(text) <= _SHORT:
+                if len(self._shown) >= _REMEMBERED:
+                    del self._shown[next(iter(self._shown))]
+                self._shown[key] = shown
+        return shown
 
-        `texts` are some that will come: many of them are looked through together, in a fifth of the time.
-        """
-        clean = self._clean(namespace, texts)
+    def for_call(self) -> CallRedaction:
+        """Return what redacts the answers to calls with one credential."""
+        return CallRedaction(self)
 
-        def redact(text: str) -> str:
-            if text in clean:
-                return text
-            scope = namespace if namespace in self._of else ""  # namespaces without a secret are redacted alike
-            return self._redacted(scope, text) if len(text) > _SHORT else self._remember(scope, text)
+    def hold(self, values: Iterable[str], namespace: str) -> None:
+        """Redact these values in logs from now on; `namespace` is whose they are, "" is ClusterEvsConnections'."""
+        self._own({namespace: dict.fromkeys(values, self.now())})
 
-        return redact
+    def hold_own(self, secret: str) -> None:
+        """Redact the operator's own token in logs; the last one stays until the next."""
+        self._owned.get(_OPERATOR, {}).pop(secret, None)
+        self.hold([secret], _OPERATOR)
 
-    def _clean(self, namespace: str, texts: Iterable[str]) -> frozenset[str]:
+    def keep(self, calls: Collection[CallRedaction]) -> None:
+        """Forget what nobody uses: values replaced an hour ago, and all of a namespace without connections."""
+        now = self.now()
+        for call in calls:
+            call.forget_replaced()
+            self._own(dict.fromkeys(call.owners, call.last_used))
+        if own := self._owned.get(_OPERATOR):
+            own[next(reversed(own))] = now
+        live = {_OPERATOR}.union(*(call.owners for call in calls))
+        kept = {
+            namespace: {value: last for value, last in owned.items() if now - last < _KEPT}
+            for namespace, owned in self._owned.items()
+            if namespace in live
+        }
+        if kept != self._owned:
+            self._owned = kept
+            self._all.keep(frozenset(value for owned in kept.values() for value in owned))
+            self._renew()
+
+    def _own(self, used: Mapping[str, Mapping[str, float]]) -> None:
+        """Take values by namespace, with when each was last used."""
+        before = len(self._all)
+        for namespace, values in used.items():
+            owned = self._owned.setdefault(namespace, {})
+            for value, last in values.items():
+                owned[value] = max(last, owned.get(value, last))
+            self._all.add(values)
+        if len(self._all) > _MOST:
+            self._all.keep_newest(_MOST * 3 // 4)
+        if len(self._all) != before:
+            self._renew()
+
+    def _renew(self) -> None:
+        self._redactor = _Numbered(Redactor((), self._all))
+
+
+class CallRedaction:
+    """Callable that redacts what answers to one credential's calls say, with that and with what was issued for it.
+
+    `owners` are the namespaces of the connections that use the credential, "" stands for a ClusterEvsConnection. Once
+    one of these has used it, the result tells nothing of a value that is not whole in the text. `last_used` says of
+    each value when it was last in use.
+    """
+
+    def __init__(self, logs: Redaction) -> None:
+        self._logs = logs
+        self._shared = False
+        self._made: _Numbered | None = None
+        self.owners: frozenset[str] = frozenset()
+        self.last_used: dict[str, float] = {}
+
+    def __call__(self, text: str) -> str:
+        """Return a text of the cloud without secrets."""
+        return self._logs.remembered(self._redactor, text)
+
+    def of_answer(self, texts: Iterable[str] = ()) -> Callable[[str], str]:
+        """Return what redacts the texts of one answer; `texts` are looked through together, in a fifth of the time."""
+        clean = self._clean(texts)
+        return lambda text: text if text in clean else self(text)
+
+    def hold(self, values: Iterable[str]) -> None:
+        """Redact values that are in use now; in logs too, for the connections that use the credential."""
+        used = dict.fromkeys(values, self._logs.now())
+        news = not used.keys() <= self.last_used.keys()
+        self.last_used.update(used)
+        if news:
+            self._made = None
+            for namespace in self.owners:
+                self._logs.hold(used, namespace)
+
+    def owned_by(self, namespaces: Iterable[str]) -> None:
+        """Take over whose connections use the credential now. Without any, what is issued is nobody's."""
+        before, self.owners = self.owners, frozenset(namespaces)
+        if "" in self.owners and not self._shared:
+            self._shared, self._made = True, None
+        for namespace in self.owners - before:
+            self._logs.hold(self.last_used, namespace)
+
+    def forget_replaced(self) -> None:
+        """Forget values that were in use an hour ago for the last time."""
+        now = self._logs.now()
+        kept = {value: last for value, last in self.last_used.items() if now - last < _KEPT}
+        if len(kept) != len(self.last_used):
+            self.last_used, self._made = kept, None
+
+    @property
+    def _redactor(self) -> _Numbered:
+        if self._made is None:  # most credentials are held long before the first answer comes
+            self._made = _Numbered(Redactor((), (Beginnings if self._shared else Literals)(self.last_used)))
+        return self._made
+
+    def _clean(self, texts: Iterable[str]) -> frozenset[str]:
         """Return those of the short texts in which nothing has to be hidden, as far as one look tells."""
         short = [text for text in dict.fromkeys(texts) if len(text) <= _SHORT and "\0" not in text]
         clean: list[str] = []
         for at in range(0, len(short), _TOGETHER):
             some = short[at : at + _TOGETHER]
-            if is_clean(partial(self._redacted, namespace), some):
+            if is_clean(self._redactor.redactor, some):
                 clean += some
         return frozenset(clean)
-
-    def _redacted(self, scope: str | None, text: str) -> str:
-        if scope is None:
-            return self._redactor(text)
-        own = self._of.get(scope)
-        return (Redactor((), self._shared, own) if own is not None else Redactor((), self._shared))(text)
-
-    def hold(self, literals: Iterable[str], namespace: str = "") -> None:
-        """Redact these values of a namespace from now on, "" for all; those held before may still come back."""
-        values = list(literals)
-        self._unused_since.pop(namespace, None)
-        own = self._of.setdefault(namespace, Literals()) if namespace else self._shared
-        before = len(self._all), len(own)
-        for known in (self._all, own):
-            known.add(values)
-            if len(known) > _MOST:
-                known.keep_newest(_MOST * 3 // 4)
-        if (len(self._all), len(own)) != before:
-            self._remember.cache_clear()
-
-    def forget_unused(self, used: Collection[str], now: float) -> None:
-        """Forget the values of namespaces that have not been among those in use for an hour; `now` is in seconds.
-
-        Logs may go on being redacted with as many of them, at the most, as there are values in use: to forget each at
-        once would cost more.
-        """
-        for namespace in used:
-            self._unused_since.pop(namespace, None)
-        since = {name: self._unused_since.setdefault(name, now) for name in self._of if name not in used}
-        gone = [name for name, began in since.items() if now - began >= _KEPT]
-        for name in gone:
-            del self._of[name], self._unused_since[name]
-        if gone:
-            held = frozenset(chain(self._shared, *self._of.values()))
-            if len(self._all) >= 2 * len(held):
-                self._all.keep(held)
-            self._remember.cache_clear()

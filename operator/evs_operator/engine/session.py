@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from evs_operator.api.connection import ConnectionSpec
@@ -23,6 +23,7 @@ from evs_operator.core.observation import Trouble, trouble_of
 from evs_operator.kube.objects import ObjectKey
 
 from .identity import Block, Identity
+from .redaction import CallRedaction
 
 __all__ = ["Block", "Caller", "Session"]
 
@@ -81,14 +82,11 @@ class Session:
 
     def empty(self) -> None:
         """Forget what was read and made of it."""
+        if self.identity is not None:
+            self.identity.left(self.key)
         self.identity = self.tls = self.trouble = None
         self.authority = b""
         self.clients.clear()
-
-    def literals(self) -> Iterator[str]:
-        """Yield the secret values that this session holds, for redaction."""
-        if self.identity is not None:
-            yield from self.identity.sign_in.literals()
 
 
 class Caller:
@@ -127,12 +125,17 @@ class Caller:
             raise
         self._went_through()
 
+    @property
+    def redact(self) -> CallRedaction:
+        """What redacts the answers to its calls."""
+        return self._identity.redact
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
     def _troubled(self, error: errors.CloudError) -> None:
-        trouble = trouble_of(error)
+        trouble = trouble_of(error, self._identity.redact)
         if trouble.reason not in _SHOWN:
             if not isinstance(error, errors.PassingError):
                 self._went_through()

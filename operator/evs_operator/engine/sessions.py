@@ -8,7 +8,7 @@ identity), `identity` (the credential and its verdict), `tenancy` (which namespa
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 import httpx
@@ -19,7 +19,6 @@ from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError
 from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.network import Network
 from evs_operator.cloud.transport import OnCall
@@ -31,6 +30,7 @@ from evs_operator.kube.objects import ObjectKey
 from .clock import Clock
 from .identity import Block, Identity
 from .opener import Opener, PlatformAuth, limit_of
+from .redaction import Redaction
 from .session import Caller, Session, title
 from .tenancy import Tenancy
 
@@ -61,7 +61,7 @@ class Sessions:
         clock: Clock,
         *,
         platform: PlatformAuth | None = None,
-        hold: Callable[[Iterable[str], str], None] | None = None,
+        redaction: Redaction | None = None,
         on_call: OnCall | None = None,
         network: Network | None = None,
     ) -> None:
@@ -70,7 +70,6 @@ class Sessions:
         self._on_call = on_call
         self._allow = allow
         self._clock = clock
-        self._hold = hold or (lambda literals, namespace: None)
         self._sessions: dict[ObjectKey, Session] = {}
         self._opener = Opener(
             api,
@@ -78,8 +77,7 @@ class Sessions:
             operator_namespace,
             clock,
             platform=platform or PlatformAuth(),
-            hold=lambda session, literals: self._hold(literals, session.key.namespace),
-            on_secret=self._secret_came,
+            redaction=redaction or Redaction(clock),
             on_judged=self._judged,
             retire=self._retire,
             on_change=self.changed,
@@ -248,6 +246,10 @@ class Sessions:
             await caller.aclose()
         self._opener.forget_unused(self)
 
+    def keep_secrets(self) -> None:
+        """Forget the secrets that nobody holds any more."""
+        self._opener.keep_secrets()
+
     async def _fetch(self, namespace: str, spec: EvsJobSpec) -> Session | None:
         """Ask the API server before a connection is called missing: its watch may be behind the EvsJob's."""
         keys = [self.key_of(namespace, spec)]
@@ -274,12 +276,6 @@ class Sessions:
         self._retired += [(self._clock() + _RETIRED_FOR, caller) for caller in session.clients.values()]
         session.empty()
         self.tenancy.forget(session.key)
-
-    def _secret_came(self, credentials: Credentials, secret: str) -> None:
-        """Have a token or key that was issued redacted, in the statuses of those who share the credential."""
-        users = {session.key.namespace for session in self if session.credentials == credentials}
-        for namespace in users or {""}:
-            self._hold((secret,), namespace)
 
     def _judged(self, identity: Identity, healed: bool) -> None:
         for session in self:

@@ -71,7 +71,7 @@ async def run(settings: Settings) -> int:
     except ClusterError as error:
         _log.error("%s", error)
         return 2
-    cluster.on_secret = lambda secret: redaction.hold([secret])
+    cluster.on_secret = redaction.hold_own
     operator = Operator(settings, cluster, redaction)
     try:
         return await operator.run()
@@ -101,7 +101,7 @@ class Operator:
             settings.operator_namespace,
             self._clock,
             platform=PlatformAuth(frozenset(settings.allow_auth), settings.oidc_token_file),
-            hold=redaction.hold,
+            redaction=redaction,
             on_call=self._metrics.called,
             network=Network(),
         )
@@ -114,7 +114,6 @@ class Operator:
             self._store,
             self._metrics,
             self._clock,
-            redaction,
             self._events,
             self._tracing,
             list_soon=lambda: self._resync.ask(),
@@ -144,10 +143,7 @@ class Operator:
             sessions=self._sessions,
             poller=self._poller,
             clock=self._clock,
-            writer=ConnectionWriter(
-                self._statuses, self._sessions, self._clock, redaction, self._events, self._metrics
-            ),
-            redaction=redaction,
+            writer=ConnectionWriter(self._statuses, self._sessions, self._clock, self._events, self._metrics),
             namespaces=settings.namespaces,
             wake=self._dispatcher.wake,
         )

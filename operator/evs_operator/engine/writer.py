@@ -30,7 +30,6 @@ from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.tracing import NO_TRACING, Tracing
 
 from .clock import Clock
-from .redaction import Redaction
 from .refused_texts import REFUSED, RefusedTexts
 from .store import Entry, Store
 
@@ -54,7 +53,6 @@ class StatusWriter:
         store: Store,
         metrics: Metrics,
         clock: Clock,
-        redaction: Redaction,
         events: EventRecorder,
         tracing: Tracing = NO_TRACING,
         list_soon: Callable[[], None] = lambda: None,
@@ -66,7 +64,6 @@ class StatusWriter:
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._redaction = redaction
         self._events = events
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
@@ -85,8 +82,7 @@ class StatusWriter:
             if entry.spec is None or entry.spec.target() != target:
                 return None
             subject = self.subject_of(entry, project_id)
-            texts = texts_of(observation.job) if isinstance(observation, JobSeen) else ()
-            redact = self._redaction.within(entry.namespace, texts)
+            redact = observation.redaction(texts_of(observation.job)) if isinstance(observation, JobSeen) else str
             return decide(subject, entry.status, observation, self._clock.wall(), redact=redact, estimate=moment)
 
         large = isinstance(observation, JobSeen) and len(observation.job.sub_jobs) > _LARGE
@@ -99,8 +95,7 @@ class StatusWriter:
         def decided() -> EvsJobStatus | None:
             if entry.spec is not None:
                 return None
-            message = self._redaction.within(entry.namespace)(entry.spec_error)
-            return refuse(entry.generation, entry.status, message, self._clock.wall())
+            return refuse(entry.generation, entry.status, entry.spec_error, self._clock.wall())
 
         await self._apply(entry, decided)
 

@@ -11,6 +11,7 @@ import html
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 _LAYERS: Final = 3
@@ -26,11 +27,17 @@ _ESCAPE: Final = re.compile(
 _WIDTH: Final = {"url": 3, "ascii": 6, "byte": 4}
 """Bytes that one byte of the reading took, where each took the same; others are one piece."""
 
+_KINDS: Final = {b"%": ("url",), b"\\u": ("ascii", "point"), b"\\x": ("byte",), b"&": ("html",)}
+"""Kinds of escapes by what a text that has one must hold."""
+
 _BACKSLASHES: Final = re.compile(rb"\\+")
 _IN_BLOB: Final = rb"[A-Za-z0-9+/_=-]"
 _WRAPPED: Final = re.compile(
-    rb"(?<!" + _IN_BLOB + rb")" + _IN_BLOB + rb"{20,}+(?P<gap>(?:\s|\\+[rn])++)(?=" + _IN_BLOB + rb")"
+    rb"(?<!" + _IN_BLOB + rb")(?P<line>" + _IN_BLOB + rb"{20,}+)(?P<gap>(?:\s|\\+[rn])++)(?=" + _IN_BLOB + rb")"
 )
+_NEXT_LINE: Final = re.compile(_IN_BLOB + rb"{20}")
+_FULL_LINE: Final = 60
+"""Characters of a line of wrapped base64 (64 or 76); what follows a shorter one is more of it if it is long too."""
 
 _Piece = tuple[int, int, int]
 """Start in the reading, start in its base, and bytes there for each byte here; 0: the piece is one whole."""
@@ -85,9 +92,18 @@ def views(data: bytes) -> Iterator[View]:
         yield view
         if b"\\" in view.data:
             yield _bare(view)
-        if gaps := [match.span("gap") for match in _WRAPPED.finditer(view.data)]:
+        if gaps := [match.span("gap") for match in _WRAPPED.finditer(view.data) if _goes_on(match)]:
             yield _without(view, gaps)
-        view = _unescaped(view)
+        present = [kinds for mark, kinds in _KINDS.items() if mark in view.data]
+        if len(present) > 1:  # a value may itself hold what is an escape of another kind: "&amp;" beside "%41"
+            yield from filter(None, (_unescaped(view, kinds) for kinds in present))
+        view = _unescaped(view, tuple(chain(*present))) if present else None
+
+
+def _goes_on(match: re.Match[bytes]) -> bool:
+    """Tell whether a long run and what follows it are lines of one text; a word of prose is no line."""
+    full = match.end("line") - match.start("line") >= _FULL_LINE
+    return full or _NEXT_LINE.match(match.string, match.end()) is not None
 
 
 def _bare(base: View) -> View:
@@ -116,17 +132,15 @@ def _kept(gaps: Iterable[tuple[int, int]]) -> list[_Piece]:
     return pieces
 
 
-def _unescaped(base: View) -> View | None:
-    """Return the reading with one layer of escapes resolved, None where there are none."""
+def _unescaped(base: View, kinds: tuple[str, ...]) -> View | None:
+    """Return the reading with one layer of escapes of these kinds resolved, None where there are none."""
     data = base.data
-    if not (b"%" in data or b"&" in data or b"\\u" in data or b"\\x" in data):
-        return None
     parts: list[bytes] = []
     pieces: list[_Piece] = []
     here = there = 0
     for match in _ESCAPE.finditer(data):
         kind = match.lastgroup or ""
-        meant = _meant(kind, match[0])
+        meant = _meant(kind, match[0]) if kind in kinds else None
         if meant is None:
             continue
         start, end = match.span()

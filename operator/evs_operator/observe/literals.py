@@ -12,8 +12,8 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 SHORTEST: Final = 6
 """Bytes of the shortest value that is looked for."""
@@ -34,6 +34,7 @@ _RUN: Final = re.compile(rb"[^\s\"'<>,;{}\[\]]*")
 _RUN_MOST: Final = 256
 
 Span = tuple[int, int]
+Owners = TypeVar("Owners")
 
 
 class _Form(NamedTuple):
@@ -86,7 +87,7 @@ class Literals:
 
     def spans(self, text: bytes) -> list[Span]:
         """Return the ranges of a text that show a value."""
-        hits = [*_hits(text, self._wide, _WIDE), *_hits(text, self._narrow, _NARROW)]
+        hits = [*sample_hits(text, self._wide, _WIDE), *sample_hits(text, self._narrow, _NARROW)]
         found: list[Span] = []
         done = 0
         for at, width, owners in sorted(hits, key=lambda hit: hit[0]):
@@ -136,11 +137,7 @@ def _forms(value: str) -> Iterator[_Form]:
     seen: set[bytes] = set()
     lines = value.splitlines()
     plain = (value, *(lines if len(lines) > 1 else ()))
-    other = (
-        *(value.lower(), value.upper(), value.replace(" ", "+"), value.replace("\\", "")),
-        *(repr(value)[1:-1], json.dumps(value)[1:-1].replace("\\", "")),
-    )
-    for text, everywhere in (*((text, True) for text in plain), *((text, False) for text in other)):
+    for text, everywhere in (*((text, True) for text in plain), *((text, False) for text in spellings(value))):
         data = text.encode("utf-8", "surrogatepass")
         if len(data) >= SHORTEST and data not in seen:
             seen.add(data)
@@ -149,6 +146,12 @@ def _forms(value: str) -> Iterator[_Form]:
         if len(data) >= SHORTEST and data not in seen:
             seen.add(data)
             yield _Form(data, *_thresholds(len(data), 12, 32), everywhere=False)
+
+
+def spellings(value: str) -> Iterator[str]:
+    """Yield a value as text may spell it: as it is, in another case, as a form, escaped and not unescaped any more."""
+    yield from (value, value.lower(), value.upper(), value.replace(" ", "+"), value.replace("\\", ""))
+    yield from (repr(value)[1:-1], json.dumps(value)[1:-1].replace("\\", ""))
 
 
 def _encoded(raw: bytes) -> Iterator[bytes]:
@@ -167,9 +170,7 @@ def _thresholds(size: int, least: int, most: int) -> tuple[int, int]:
     return min(max(least, size * 2 // 5), most, size), min(least, size)
 
 
-def _hits(
-    text: bytes, known: dict[int, list[tuple[int, int]]], width: int
-) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+def sample_hits(text: bytes, known: Mapping[int, Owners], width: int) -> Iterator[tuple[int, int, Owners]]:
     """Yield place, width and owners of each sample that stands in the text, at whatever offset."""
     if not known:
         return

@@ -1,9 +1,9 @@
 """Takes secrets out of text: for logs, statuses, events, metrics and errors alike. Pure.
 
-Two nets: what looks like a secret (headers, signatures, tokens, key = value pairs), and every secret value that the
-process holds (`literals`). Both are held into the text as it is, into each reading of it (`encodings`) and into what
-its runs of base64 and hexadecimal say. Ids, times and prose stay as they are. Deliberately not done: telling what a
-secret of less than six characters is, and finding one that a server has encrypted or spelt backwards.
+Two nets: what looks like a secret (headers, signatures, tokens, key = value pairs), and the secret values that are
+held (`literals`, `beginnings`). Both are held into the text as it is, into each reading of it (`encodings`) and into
+what its runs of base64 and hexadecimal say. Ids, times and prose stay as they are. Deliberately not done: telling what
+a secret of less than six characters is, and finding one that a server has encrypted or spelt backwards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from .encodings import View, views
 from .literals import Literals, Span
@@ -76,12 +76,19 @@ _HEX: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
+class Held(Protocol):
+    """A set of secret values that may grow."""
+
+    def spans(self, text: bytes) -> Iterable[Span]:
+        """Return the ranges of a text that must not be shown, for the values held now."""
+
+
 class Redactor:
     """Callable that takes secrets out of text; `literals` are secret values, `more` are sets of them that may grow."""
 
-    def __init__(self, literals: Iterable[str] = (), *more: Literals) -> None:
+    def __init__(self, literals: Iterable[str] = (), *more: Held) -> None:
         own = Literals(literals)
-        self._sets = (own, *more) if len(own) else more
+        self._sets: tuple[Held, ...] = (own, *more) if len(own) else more
 
     def __call__(self, text: str) -> str:
         """Return text without secrets."""

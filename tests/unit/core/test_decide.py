@@ -188,7 +188,7 @@ def test_stalled_clears_by_itself_once_the_job_is_seen_again() -> None:
 
 
 def test_a_job_never_seen_has_sixty_seconds_of_grace() -> None:
-    missing = trouble_of(errors.JobMissing("query job fail.", code="Common.0011", http_status=400))
+    missing = trouble_of(errors.JobMissing("query job fail.", code="Common.0011", http_status=400), str)
     early = decide(subject(), {}, missing, after(0))
     assert row(early) == BLIND
     assert reason(early, "Ready") == Reason.JOB_NOT_FOUND
@@ -200,7 +200,7 @@ def test_a_job_never_seen_has_sixty_seconds_of_grace() -> None:
 
 
 def test_the_record_of_a_job_seen_before_has_expired_at_once_and_its_result_stays() -> None:
-    missing = trouble_of(errors.JobMissing("query job fail.", code="Common.0011", http_status=400))
+    missing = trouble_of(errors.JobMissing("query job fail.", code="Common.0011", http_status=400), str)
     status = run(seen(body("RUNNING")), missing)
     assert row(status) == ACT
     assert reason(status, "Ready") == reason(status, "Observed") == Reason.JOB_RECORD_EXPIRED

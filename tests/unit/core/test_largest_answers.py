@@ -22,6 +22,7 @@ from evs_operator.cloud.client import MAX_BODY
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen, Observation, trouble_of
 from evs_operator.core.result import texts_of
+from evs_operator.observe.redact import Redactor
 from support.jobs import JOB_ID
 
 Result = TypeVar("Result")
@@ -107,7 +108,7 @@ def observed(content: bytes) -> Observation:
     try:
         return JobSeen(read_answer(200, {}, content, job_id=JOB_ID, where="evs.example.com", now=NOW))
     except errors.CloudError as error:
-        return trouble_of(error)
+        return trouble_of(error, Redactor())
 
 
 @pytest.mark.parametrize("shape", SHAPES)

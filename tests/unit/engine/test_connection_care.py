@@ -14,7 +14,6 @@ from evs_operator.engine import connection_writer
 from evs_operator.engine.connection_writer import ConnectionWriter
 from evs_operator.engine.connections import Connections
 from evs_operator.engine.poller import Poller
-from evs_operator.engine.redaction import Redaction
 from evs_operator.engine.store import Entry
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
@@ -48,7 +47,7 @@ class Care:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = World()
-        self.redaction = Redaction()
+        self.redaction = self.world.redaction
         self.metrics = Metrics()
         self.poller = FakePoller(self.world)
         self.written: list[tuple[str, dict[str, Any]]] = []
@@ -72,14 +71,13 @@ class Care:
         monkeypatch.setattr(connection_writer.objects, "apply_status", apply)
         api = cast(KubeApi, self.world.api)
         events = cast(EventRecorder, type("Events", (), {"tell": lambda *_: None})())
-        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, self.redaction, events, self.metrics)
+        self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, events, self.metrics)
         self.connections = Connections(
             api=api,
             sessions=self.world.sessions,
             poller=cast(Poller, self.poller),
             clock=self.world.clock,
             writer=self.writer,
-            redaction=self.redaction,
             namespaces=(),
             wake=lambda: None,
         )
@@ -357,22 +355,31 @@ async def test_writes_of_a_connections_status_are_counted_by_their_result(care: 
     assert count("written") == 1
 
 
-async def test_secrets_of_a_namespace_are_redacted_for_an_hour_after_its_last_connection_is_gone(care: Care) -> None:
+async def test_secrets_of_a_namespace_leave_the_log_with_its_last_connection(care: Care) -> None:
+    """Or the next team whose namespace has that name would meet them."""
     care.event()
     care.event(name="second")
-    care.redaction.hold(["the-token-of-team-a"], "team-a")
     await care.rounds(400)
-    care.event("DELETED")
     for _ in range(2):
         care.world.now += 3600.0
         await care.rounds(1)
-    assert care.redaction.within("team-a")("the-token-of-team-a") == "***", "the second connection is still there"
+    care.event("DELETED")
+    await care.rounds(100)
+    assert care.redaction("the-token-of-team-a") == "***", "the second connection is still there"
     care.event("DELETED", "second")
-    await care.rounds(400)
-    assert care.redaction.within("team-a")("the-token-of-team-a") == "***", "it may still come back"
+    await care.rounds(100)
+    assert care.redaction("the-token-of-team-a") == "the-token-of-team-a"
+
+
+async def test_a_credential_that_was_replaced_leaves_the_log_an_hour_later(care: Care) -> None:
+    care.event()
+    await care.rounds(100)
+    care.world.api.put_secret("team-a", "evs-credentials", token="a-brand-new-one")
+    await care.rounds(100)
+    assert care.redaction("the-token-of-team-a a-brand-new-one") == "*** ***", "calls with it may still be answered"
     care.world.now += 3600.0
-    await care.rounds(1)
-    assert care.redaction.within("team-a")("the-token-of-team-a") == "the-token-of-team-a"
+    await care.rounds(100)
+    assert care.redaction("the-token-of-team-a a-brand-new-one") == "the-token-of-team-a ***"
 
 
 async def test_a_status_that_is_refused_for_long_is_written_again_with_growing_waits(

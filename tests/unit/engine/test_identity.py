@@ -12,6 +12,7 @@ from evs_operator.cloud import errors
 from evs_operator.cloud.credentials import AccessKey, Token
 from evs_operator.cloud.sign_in import SignIn
 from evs_operator.engine.identity import Identities, Identity
+from evs_operator.engine.redaction import Redaction
 from support.connections import moment
 
 
@@ -26,8 +27,9 @@ class World:
         self.told: list[tuple[bool, bool]] = []
         self.identities = Identities(
             lambda: self.now,
-            lambda credentials: SignIn(credentials, clock=lambda: moment(self.now)),
+            lambda credentials, hold: SignIn(credentials, clock=lambda: moment(self.now), hold=hold),
             lambda identity, healed: self.told.append((identity.accepted, healed)),
+            Redaction(lambda: self.now),
         )
         self.identity = self.identities.of("https://evs", Token("t"))
 

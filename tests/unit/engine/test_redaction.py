@@ -1,147 +1,178 @@
-"""Whose secrets are taken out of which texts."""
+"""Whose secrets are taken out of which texts, and for how long."""
 
 from __future__ import annotations
 
 import pytest
 
-from evs_operator.engine.redaction import Redaction
+from evs_operator.engine.redaction import CallRedaction, Redaction
 from evs_operator.observe.redact import Redactor
-
-
-def test_a_secret_of_one_namespace_is_taken_out_of_its_statuses_and_of_all_logs() -> None:
-    redaction = Redaction()
-    redaction.hold(["team-a-secret"], "team-a")
-    assert redaction.within("team-a")("it is team-a-secret") == "it is ***"
-    assert redaction("it is team-a-secret") == "it is ***"
-
-
-def test_who_writes_a_secret_in_one_namespace_changes_no_other_ones_results() -> None:
-    redaction = Redaction()
-    redaction.hold(["SUCCESS", "createVolume", "5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e"], "attacker")
-    text = "createVolume SUCCESS 5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e"
-    assert redaction.within("victim")(text) == text
-    assert redaction.within("")(text) == text
-
-
-def test_shared_credentials_are_taken_out_everywhere() -> None:
-    redaction = Redaction()
-    in_team, known_team = redaction.within("new-team"), "team-a"
-    redaction.hold(["a-secret-of-its-own"], known_team)
-    redaction.hold(["the-platform-token"])
-    assert in_team("the-platform-token") == "***"
-    assert redaction.within(known_team)("the-platform-token a-secret-of-its-own") == "*** ***"
-
-
-def test_a_value_that_was_replaced_is_still_taken_out() -> None:
-    redaction = Redaction()
-    redaction.hold(["the-old-password"], "team")
-    redaction.hold(["a-brand-new-one"], "team")
-    assert redaction.within("team")("the-old-password a-brand-new-one") == "*** ***"
-
-
-def test_a_text_that_was_shown_before_is_redacted_once_a_secret_in_it_is_held() -> None:
-    redaction = Redaction()
-    text = "it is team-a-secret"
-    assert redaction(text) == redaction.within("team-a")(text) == redaction.within("team-b")(text) == text
-    redaction.hold(["team-a-secret"], "team-a")
-    assert redaction(text) == redaction.within("team-a")(text) == "it is ***"
-    assert redaction.within("team-b")(text) == text
-    redaction.hold(["team-a-secret"])
-    assert redaction.within("team-b")(text) == "it is ***"
-
-
-def test_a_text_too_long_to_be_remembered_is_redacted_too() -> None:
-    redaction = Redaction()
-    redaction.hold(["team-a-secret"], "team-a")
-    assert redaction.within("team-a")("x " * 500 + "team-a-secret").endswith("x ***")
-
-
-def test_a_word_that_was_shown_before_is_taken_out_from_the_moment_it_is_a_secret() -> None:
-    redaction = Redaction()
-    redact = redaction.within("team")
-    assert redact("open-sesame") == "open-sesame"
-    redaction.hold(["open-sesame"], "team")
-    assert redact("open-sesame") == "***"
-    redaction.hold(["another-one"])
-    assert redact("open-sesame") == "***"
-
 
 HOUR = 3600.0
 
 
-def test_the_values_of_a_namespace_are_forgotten_an_hour_after_its_last_connection_is_gone() -> None:
-    """Or the next team whose namespace has that name would have its own words masked, and the process would grow."""
-    redaction = Redaction()
-    redaction.hold(["alpha-0123456"], "team")
-    redaction.hold(["omega-9876543"], "other")
-    redaction.hold(["the-platform-token"])
-    text, now = "alpha-0123456 omega-9876543 the-platform-token", 1000.0
-    redaction.forget_unused({"team", "other"}, now)
-    redaction.forget_unused({"other"}, now + 1 * HOUR)
-    redaction.forget_unused({"other"}, now + 2 * HOUR - 1.0)
-    assert redaction.within("team")(text) == "*** omega-9876543 ***", "it may still come back"
-    redaction.forget_unused({"other"}, now + 2 * HOUR)
-    assert redaction.within("team")(text) == "alpha-0123456 omega-9876543 ***"
-    assert redaction.within("other")(text) == "alpha-0123456 *** ***"
-    assert redaction(text).endswith("*** ***")
+class World:
+    """The redaction of a process, and credentials in use."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.logs = Redaction(lambda: self.now)
+        self.calls: list[CallRedaction] = []
+
+    def credential(self, *values: str, of: tuple[str, ...]) -> CallRedaction:
+        """Put a credential into use by connections of these namespaces, "" for a ClusterEvsConnection."""
+        call = self.logs.for_call()
+        call.hold(values)
+        call.owned_by(of)
+        self.calls.append(call)
+        return call
+
+    def keep(self, *still: tuple[CallRedaction, tuple[str, ...]]) -> None:
+        """Do what the rounds do each minute: what is in use is said again, and the rest is forgotten."""
+        for call, values in still:
+            call.hold(values)
+        self.logs.keep(self.calls)
 
 
-def test_a_namespace_that_comes_back_has_its_hour_anew() -> None:
-    redaction = Redaction()
-    redaction.hold(["alpha-0123456"], "team")
-    redaction.forget_unused((), 0.0)
-    redaction.forget_unused({"team"}, 0.9 * HOUR)
-    redaction.forget_unused((), 1.0 * HOUR)
-    redaction.forget_unused((), 1.9 * HOUR)
-    assert redaction.within("team")("alpha-0123456") == "***"
-    redaction.hold(["a-late-token"], "team")
-    redaction.forget_unused((), 2.0 * HOUR)
-    assert redaction.within("team")("alpha-0123456") == "***"
-    redaction.forget_unused((), 3.0 * HOUR)
-    assert redaction.within("team")("alpha-0123456") == "alpha-0123456"
+@pytest.fixture
+def world() -> World:
+    return World()
 
 
-def test_namespaces_that_come_and_go_leave_nothing_behind() -> None:
-    redaction = Redaction()
-    redaction.hold(["the-platform-token"])
+def test_an_answer_is_redacted_with_the_credential_of_its_call_and_with_nothing_else(world: World) -> None:
+    team = world.credential("team-a-secret", of=("team-a",))
+    other = world.credential("the-other-credential", of=("team-a",))
+    platform = world.credential("the-platform-token", of=("",))
+    world.logs.hold_own("the-operators-own-token")
+    text = "team-a-secret the-other-credential the-platform-token the-operators-own-token"
+    assert team(text) == "*** the-other-credential the-platform-token the-operators-own-token"
+    assert other(text) == "team-a-secret *** the-platform-token the-operators-own-token"
+    assert platform(text) == "team-a-secret the-other-credential *** the-operators-own-token"
+    assert world.logs(text) == "*** *** *** ***"
+
+
+def test_a_credential_of_a_namespace_is_found_in_part_and_one_that_is_shared_only_by_its_beginning(
+    world: World,
+) -> None:
+    secret = "hR7-kQ2xW9-pL4zT8vN1-bM6yJ3-and-more"
+    own, shared = world.credential(secret, of=("team-a",)), world.credential(secret, of=("",))
+    assert own(f"x{secret[10:30]}y") == "x***y"
+    assert shared(f"x{secret[10:30]}y") == f"x{secret[10:30]}y"
+    assert own(f"x{secret[:20]}y z") == "x***y z"
+    assert shared(f"x{secret[:20]}y z") == "*** z"
+
+
+def test_a_credential_that_was_shared_once_is_not_found_in_part_any_more(world: World) -> None:
+    secret = "hR7-kQ2xW9-pL4zT8vN1-bM6yJ3-and-more"
+    call = world.credential(secret, of=("team-a",))
+    assert call(secret[10:30]) == "***"
+    call.owned_by(("team-a", ""))
+    assert call(secret[10:30]) == secret[10:30]
+    call.owned_by(("team-a",))
+    assert call(secret[10:30]) == secret[10:30]
+
+
+def test_what_is_issued_is_redacted_for_those_whose_connections_use_the_credential(world: World) -> None:
+    call = world.credential("a-password", of=("team-a",))
+    call.hold(["an-issued-token"])
+    assert call("an-issued-token") == "***"
+    assert world.logs("an-issued-token") == "***"
+    assert world.credential("another", of=("team-b",))("an-issued-token") == "an-issued-token"
+
+
+def test_what_is_issued_for_a_credential_that_nobody_uses_is_nobodys(world: World) -> None:
+    """Or who deletes a connection while IAM answers names a word that is masked in everybody's results."""
+    call = world.credential("a-password", of=("attacker",))
+    call.owned_by(())
+    call.hold(["SUCCESS"])
+    assert world.logs("createVolume SUCCESS") == "createVolume SUCCESS"
+    assert world.credential("another", of=("",))("createVolume SUCCESS") == "createVolume SUCCESS"
+
+
+def test_a_text_that_was_shown_before_is_redacted_once_a_secret_in_it_is_held(world: World) -> None:
+    call, text = world.credential("a-password", of=("team-a",)), "it is team-a-secret"
+    assert world.logs(text) == call(text) == call.of_answer([text])(text) == text
+    call.hold(["team-a-secret"])
+    assert world.logs(text) == call(text) == call.of_answer([text])(text) == "it is ***"
+
+
+def test_a_text_too_long_to_be_remembered_is_redacted_too(world: World) -> None:
+    call = world.credential("team-a-secret", of=("team-a",))
+    assert call("x " * 500 + "team-a-secret").endswith("x ***")
+    assert call.of_answer()("x " * 500 + "team-a-secret").endswith("x ***")
+
+
+def test_a_value_that_was_replaced_may_come_back_for_an_hour(world: World) -> None:
+    call = world.credential("the-old-token", of=("team",))
+    world.now += 10.0
+    call.hold(["a-brand-new-one"])
+    text = "the-old-token a-brand-new-one"
+    world.now += HOUR - 11.0
+    world.keep((call, ("a-brand-new-one",)))
+    assert call(text) == world.logs(text) == "*** ***"
+    world.now += 1.0
+    world.keep((call, ("a-brand-new-one",)))
+    assert call(text) == world.logs(text) == "the-old-token ***"
+
+
+def test_a_value_in_use_is_redacted_however_long_that_is(world: World) -> None:
+    call = world.credential("team-a-secret", of=("team-a",))
+    for _ in range(100):
+        world.now += HOUR / 2
+        world.keep((call, ("team-a-secret",)))
+    assert call("team-a-secret") == world.logs("team-a-secret") == "***"
+
+
+def test_the_values_of_a_namespace_leave_the_log_with_its_last_connection(world: World) -> None:
+    """Or the next team whose namespace has that name would meet them."""
+    gone = world.credential("alpha-0123456", "shared-by-both-1", of=("team",))
+    stays = world.credential("omega-9876543", "shared-by-both-1", of=("other",))
+    text = "alpha-0123456 omega-9876543 shared-by-both-1"
+    gone.owned_by(())
+    world.keep((stays, ("omega-9876543", "shared-by-both-1")))
+    assert world.logs(text) == "alpha-0123456 *** ***"
+    assert gone(text) == "*** omega-9876543 ***", "its calls may still be answered"
+
+
+def test_the_operators_own_token_stays_in_the_log_until_an_hour_after_the_next(world: World) -> None:
+    world.logs.hold_own("the-first-own-token")
+    for _ in range(5):
+        world.now += HOUR
+        world.keep()
+    assert world.logs("the-first-own-token") == "***"
+    world.logs.hold_own("the-second-of-them")
+    world.now += HOUR - 1.0
+    world.keep()
+    assert world.logs("the-first-own-token the-second-of-them") == "*** ***"
+    world.now += 1.0
+    world.keep()
+    assert world.logs("the-first-own-token the-second-of-them") == "the-first-own-token ***"
+
+
+def test_namespaces_that_come_and_go_leave_nothing_behind(world: World) -> None:
     for number in range(300):
-        name = f"build-{number}"
-        redaction.hold([f"{number:04}-{'x' * 20}"], name)
-        redaction.forget_unused({name}, number * 300.0)
-    assert len(redaction._of) <= 14  # twelve rounds of five minutes are an hour
-    assert len(redaction._all) <= 2 * 15
-    assert len(redaction._unused_since) <= 13
-    redaction.forget_unused((), 1e6)
-    redaction.forget_unused((), 2e6)
-    assert not redaction._of
-    assert list(redaction._all) == ["the-platform-token"]
-    assert redaction("the-platform-token 0299-xxxxxxxxxxxxxxxxxxxx") == "*** 0299-xxxxxxxxxxxxxxxxxxxx"
+        world.calls = [world.credential(f"{number:04}-{'x' * 20}", of=(f"build-{number}",))]
+        world.keep()
+    assert list(world.logs._owned) == ["build-299"]
+    assert list(world.logs._all) == [f"0299-{'x' * 20}"]
 
 
-def test_texts_that_were_announced_are_redacted_as_they_would_be_alone() -> None:
-    redaction = Redaction()
-    redaction.hold(["team-a-secret"], "team-a")
+def test_texts_that_were_announced_are_redacted_as_they_would_be_alone(world: World) -> None:
+    call = world.credential("team-a-secret", of=("team-a",))
     texts = [f"volume-{number:04d}" for number in range(250)]
     texts[120] = "it is team-a-secret"
     texts[240] = "password=hunter2"
-    redact = redaction.within("team-a", texts)
+    redact = call.of_answer(texts)
     assert redact("it is team-a-secret") == "it is ***"
     assert redact("password=hunter2") == "password=***"
     assert [redact(text) for text in texts if text.startswith("volume")] == texts[:120] + texts[121:240] + texts[241:]
     assert redact("team-a-secret in a text that was not announced") == "*** in a text that was not announced"
 
 
-def test_a_secret_of_another_namespace_hides_no_text_that_was_announced() -> None:
-    redaction = Redaction()
-    redaction.hold(["SUCCESS-and-more"], "attacker")
-    assert redaction.within("victim", ["SUCCESS-and-more"])("SUCCESS-and-more") == "SUCCESS-and-more"
-
-
-def test_announced_texts_are_looked_through_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_announced_texts_are_looked_through_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
     alone = Redactor.__call__
     monkeypatch.setattr(Redactor, "__call__", lambda self, text: (looks.append(text), alone(self, text))[1])
     texts = [f"volume-{number:04d}" for number in range(250)]
-    redact = Redaction().within("team-a", texts)
+    redact = world.credential("team-a-secret", of=("team-a",)).of_answer(texts)
     assert [redact(text) for text in texts] == texts
     assert len(looks) == 3

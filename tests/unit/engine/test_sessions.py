@@ -272,12 +272,18 @@ async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: Wor
 async def test_secrets_are_held_for_redaction_before_they_are_used(world: World) -> None:
     world.connect()
     world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-b"]})
-    world.cloud.answer = lambda job_id: errors.Rejected("x") if "the-token-of-team-a" in world.held else Exception()
-    with pytest.raises(errors.Rejected):
-        await world.poll()
-    with pytest.raises(errors.Rejected):
-        await world.poll("team-b")
-    assert world.held == {"the-token-of-team-a": "team-a", "the-token-of-the-platform": ""}
+    world.api.put_secret("evs-operator", "evs-credentials", token="token-that-is-the-platforms")
+    seen: list[str] = []
+
+    def answer(job_id: str) -> Exception:
+        seen.append(world.redaction("the-token-of-team-a, token-that-is-the-platforms"))
+        return errors.Rejected("x")
+
+    world.cloud.answer = answer
+    for namespace in ("team-a", "team-b"):
+        with pytest.raises(errors.Rejected):
+            await world.poll(namespace)
+    assert seen == ["***, token-that-is-the-platforms", "***, ***"]
 
 
 async def test_a_session_never_shows_what_its_secret_holds(world: World) -> None:

@@ -14,7 +14,6 @@ from evs_operator.core.observation import JobSeen
 from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.engine import writer as module
 from evs_operator.engine.clock import Clock
-from evs_operator.engine.redaction import Redaction
 from evs_operator.engine.store import Entry, Store
 from evs_operator.engine.writer import StatusWriter
 from evs_operator.kube.api import KubeApi, KubeError
@@ -78,7 +77,7 @@ class World:
         self.lists = 0
         unheard = cast(EventRecorder, type("Events", (), {"tell": lambda *_: None})())
         self.writer = StatusWriter(
-            cast(KubeApi, self.api), self.store, Metrics(), Clock(), Redaction(), unheard, list_soon=self._list_soon
+            cast(KubeApi, self.api), self.store, Metrics(), Clock(), unheard, list_soon=self._list_soon
         )
         entry, _ = self.store.apply(None, self.api.body())
         assert entry is not None
@@ -86,6 +85,10 @@ class World:
 
     def _list_soon(self) -> None:
         self.lists += 1
+
+    @staticmethod
+    def seen(job: Job) -> JobSeen:
+        return JobSeen(job, lambda texts: str)
 
     async def see(self, status: str, **fields: Any) -> None:
         seen = Job(
@@ -99,7 +102,7 @@ class World:
             fail_reason=fields.pop("fail_reason", None),
             sub_jobs=(),
         )
-        await self.writer.write(self.entry, JobSeen(seen), "0" * 32, None)
+        await self.writer.write(self.entry, self.seen(seen), "0" * 32, None)
 
 
 @pytest.fixture
@@ -248,3 +251,10 @@ async def test_an_object_that_never_stops_changing_is_given_up_after_seconds(
     world.api.changes = 10**9
     with pytest.raises(KubeError, match="again and again"):
         await asyncio.wait_for(world.see("SUCCESS"), 5)
+
+
+async def test_an_answer_whose_call_nobody_named_is_hidden_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "seen", JobSeen)
+    await world.see("SUCCESS")
+    (status,) = world.api.written
+    assert status["jobStatus"] == status["jobType"] == "***"
