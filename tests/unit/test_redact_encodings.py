@@ -137,12 +137,32 @@ def test_of_values_with_a_common_beginning_none_is_shown() -> None:
         assert not shows(redact(f"a {secret} b"), secret)
 
 
-def test_a_value_that_is_forgotten_for_newer_ones_is_the_oldest() -> None:
-    literals = Literals(["sesame-open", "hunter2-hunt", "swordfish-77", "correct-horse"])
-    literals.add(["sesame-open"])
-    literals.keep_newest(3)
-    shown = Redactor((), literals)("sesame-open, hunter2-hunt, swordfish-77, correct-horse")
-    assert shown == "***, hunter2-hunt, ***, ***"
+def test_a_value_that_is_discarded_is_not_looked_for_any_more_and_all_others_are() -> None:
+    held = [
+        f"evs-service-token-{number:04d}-{number * 7919:08d}" for number in range(30)
+    ]  # a crowd, which begins alike
+    literals = Literals([*held, "sesame-open", "sesame-open-too", "six666"])
+    literals.discard(["sesame-open", "six666", "nobody knows it"])
+    redact = Redactor((), literals)
+    assert redact("sesame-open, sesame-open-too, six666") == "***, ***, six666", "a beginning of the other one"
+    literals.discard(["sesame-open-too", *held[1:]])
+    assert redact(f"sesame-open, sesame-open-too, {held[0]}") == "sesame-open, sesame-open-too, ***"
+    literals.discard(held)
+    assert redact(held[0]) == held[0]
+    assert (literals.size, len(literals), literals._wide, literals._narrow) == (0, 0, {}, {})
+
+
+@given(st.lists(st.text("abc1", min_size=6, max_size=12), max_size=30), st.data())
+def test_what_is_left_after_some_values_went_finds_what_it_would_alone(values: list[str], data: st.DataObject) -> None:
+    literals = Literals(values)
+    gone = data.draw(st.sets(st.sampled_from(values))) if values else set()
+    literals.discard(gone)
+    left, alone = [value for value in dict.fromkeys(values) if value not in gone], Literals()
+    alone.add(left)
+    assert list(literals) == left
+    assert literals.size == alone.size
+    for value in left:
+        assert Redactor((), literals)(f"x {value} y") == "x *** y"
 
 
 def _texts() -> dict[str, str]:

@@ -16,7 +16,7 @@ redacted is remembered until another secret is held.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from typing import Final
 
@@ -24,12 +24,14 @@ from evs_operator.observe.beginnings import Beginnings
 from evs_operator.observe.literals import Literals
 from evs_operator.observe.redact import Redactor, is_clean
 
+from .held_values import HeldValues
+
 _OPERATOR: Final = "/operator"
 """Whose the operator's own token is; no namespace has this name."""
 _KEPT: Final = 3600.0
 """Seconds for which a value that was replaced may still come back."""
-_MOST: Final = 20_000
-"""Values remembered for logs; beyond, those that were held longest ago go first."""
+_MOST_OF_CALL: Final = 512 * 1024
+"""Characters of all values of one credential, those that were replaced included."""
 _REMEMBERED: Final = 8192
 _SHORT: Final = 256
 """Texts remembered, and characters of the longest one: 2 MB at the most, 0.6 MB as they come."""
@@ -55,10 +57,8 @@ class Redaction:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
-        self._all = Literals()
-        self._owned: dict[str, dict[str, float]] = {}
-        """Values by namespace, "" for ClusterEvsConnections, and when each was last in use."""
-        self._redactor = _Numbered(Redactor((), self._all))
+        self._held = HeldValues()
+        self._redactor = _Numbered(Redactor((), self._held.literals))
         self._shown: dict[tuple[int, str], str] = {}
 
     def __call__(self, text: str) -> str:
@@ -83,47 +83,27 @@ class Redaction:
 
     def hold(self, values: Iterable[str], namespace: str) -> None:
         """Redact these values in logs from now on; `namespace` is whose they are, "" is ClusterEvsConnections'."""
-        self._own({namespace: dict.fromkeys(values, self.now())})
+        if self._held.hold(dict.fromkeys(values, self.now()), namespace):
+            self._renew()
 
     def hold_own(self, secret: str) -> None:
         """Redact the operator's own token in logs; the last one stays until the next."""
-        self._owned.get(_OPERATOR, {}).pop(secret, None)
         self.hold([secret], _OPERATOR)
 
     def keep(self, calls: Collection[CallRedaction]) -> None:
         """Forget what nobody uses: values replaced an hour ago, and all of a namespace without connections."""
-        now = self.now()
         for call in calls:
             call.forget_replaced()
-            self._own(dict.fromkeys(call.owners, call.last_used))
-        if own := self._owned.get(_OPERATOR):
-            own[next(reversed(own))] = now
+            for namespace in call.owners:
+                self._held.use(call.last_used, namespace)
+        if own := self._held.newest(_OPERATOR):
+            self._held.use({own: self.now()}, _OPERATOR)
         live = {_OPERATOR}.union(*(call.owners for call in calls))
-        kept = {
-            namespace: {value: last for value, last in owned.items() if now - last < _KEPT}
-            for namespace, owned in self._owned.items()
-            if namespace in live
-        }
-        if kept != self._owned:
-            self._owned = kept
-            self._all.keep(frozenset(value for owned in kept.values() for value in owned))
-            self._renew()
-
-    def _own(self, used: Mapping[str, Mapping[str, float]]) -> None:
-        """Take values by namespace, with when each was last used."""
-        before = len(self._all)
-        for namespace, values in used.items():
-            owned = self._owned.setdefault(namespace, {})
-            for value, last in values.items():
-                owned[value] = max(last, owned.get(value, last))
-            self._all.add(values)
-        if len(self._all) > _MOST:
-            self._all.keep_newest(_MOST * 3 // 4)
-        if len(self._all) != before:
+        if self._held.keep(live, self.now() - _KEPT):
             self._renew()
 
     def _renew(self) -> None:
-        self._redactor = _Numbered(Redactor((), self._all))
+        self._redactor = _Numbered(Redactor((), self._held.literals))
 
 
 class CallRedaction:
@@ -154,8 +134,11 @@ class CallRedaction:
         """Redact values that are in use now; in logs too, for the connections that use the credential."""
         used = dict.fromkeys(values, self._logs.now())
         news = not used.keys() <= self.last_used.keys()
-        self.last_used.update(used)
+        for value, now in used.items():
+            self.last_used.pop(value, None)
+            self.last_used[value] = now
         if news:
+            self._drop_the_oldest()
             self._made = None
             for namespace in self.owners:
                 self._logs.hold(used, namespace)
@@ -174,6 +157,15 @@ class CallRedaction:
         kept = {value: last for value, last in self.last_used.items() if now - last < _KEPT}
         if len(kept) != len(self.last_used):
             self.last_used, self._made = kept, None
+
+    def _drop_the_oldest(self) -> None:
+        """Keep no more of what was issued, however fast that is replaced, than a bound; what is in use comes last."""
+        size = sum(map(len, self.last_used))
+        for value in list(self.last_used):
+            if size <= _MOST_OF_CALL:
+                return
+            size -= len(value)
+            del self.last_used[value]
 
     @property
     def _redactor(self) -> _Numbered:

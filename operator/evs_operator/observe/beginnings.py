@@ -15,12 +15,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from .literals import SHORTEST, Span, sample_hits, spellings
+from .forms import SHORTEST, WIDE, spellings
+from .literals import Span, sample_hits
 
 TELLING: Final = 16
 """Bytes of the beginning of a value that give it away."""
 
-_WIDE: Final = 8
 _NARROW: Final = 4
 _BLANK: Final = re.compile(rb"\s")
 _RUN: Final = re.compile(rb"\S*")
@@ -88,7 +88,7 @@ class Beginnings:
 
     def spans(self, text: bytes) -> list[Span]:
         """Return the ranges of a text to mask, in order: each the run without blanks that a value begins in."""
-        hits = [*sample_hits(text, self._wide, _WIDE), *sample_hits(text, self._narrow, _NARROW)]
+        hits = [*sample_hits(text, self._wide, WIDE), *sample_hits(text, self._narrow, _NARROW)]
         found: list[Span] = []
         done = 0
         for at, _, needles in sorted(hits, key=lambda hit: hit[0]):
@@ -102,7 +102,7 @@ class Beginnings:
         return found
 
     def _learn(self, needle: _Needle) -> None:
-        width, known = (_WIDE, self._wide) if len(needle.data) >= _WIDE else (_NARROW, self._narrow)
+        width, known = (WIDE, self._wide) if len(needle.data) >= WIDE else (_NARROW, self._narrow)
         owners = known.setdefault(int.from_bytes(needle.data[:width], sys.byteorder), [])
         if needle not in owners:  # tokens of one issuer begin alike
             owners.append(needle)

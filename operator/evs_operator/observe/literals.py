@@ -1,173 +1,149 @@
 """Finds secret values that the process holds in a text: whole, or a telling part of one, as they are or encoded. Pure.
 
 Called by `redact` with each reading of a text (`encodings`). A value is known by samples of eight bytes, so that a text
-is compared with all of them in one pass of C code, however many there are: 1 MB takes 50 ms with 10,000 values. A part
+is compared with all of them in one pass of C code, however many there are: 1 MB takes 50 ms with 10,000 values. The
+forms of a value (`forms`) are made anew where a sample stands in a text; kept are the value and its samples. A part
 counts because a server splits a value over fields, and we cut what is long. Values below six bytes are left alone: they
 cannot be told from prose.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeVar
 
-SHORTEST: Final = 6
-"""Bytes of the shortest value that is looked for."""
+from .forms import WIDE, Form, forms_of
 
-_WIDE: Final = 8
 _NARROW: Final = 4
-"""Bytes of a sample, which are read as one number; the narrow one is for values below eight bytes."""
-
+"""Bytes of a sample of what is too short for a wide one; both are read as one number."""
 _WORD_LIKE: Final = 12
 """Letters from which on a part of a value is more than a word of prose."""
-_LONG: Final = 256
-"""Bytes of a value beyond which only larger parts of it are looked for: a token of IAM has up to 20 kB."""
 _CROWD: Final = 8
 """Values that may share a sample; where more do, whatever holds it is taken for one of them."""
 _ID: Final = re.compile(rb"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
 _ID_MOST: Final = 36
 _RUN: Final = re.compile(rb"[^\s\"'<>,;{}\[\]]*")
 _RUN_MOST: Final = 256
+_SAMPLE_BYTES: Final = 96
+_VALUE_BYTES: Final = 300
+"""Memory that a sample and a value take, beside the value's own characters; measured."""
+_FORM_BITS: Final = 6
+_PLACE_BITS: Final = 24
 
 Span = tuple[int, int]
 Owners = TypeVar("Owners")
-
-
-class _Form(NamedTuple):
-    """A value as it may come back; a part of it counts from `least` bytes on, from `first` at its start or end.
-
-    `everywhere`: a part from the middle counts too.
-    """
-
-    data: bytes
-    least: int
-    first: int
-    everywhere: bool
+_Known = dict[int, "int | list[int]"]
+"""Owners by sample: one, some, or (a negative number) how many of a crowd. An owner is value, form and place in one."""
 
 
 class Literals:
-    """A growing set of secret values."""
+    """A set of secret values. `size` is about how many bytes of memory it takes."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._values: dict[str, None] = {}
-        self._forms: list[_Form] = []
-        self._wide: dict[int, list[tuple[int, int]]] = {}
-        self._narrow: dict[int, list[tuple[int, int]]] = {}
+        self._numbers: dict[str, int] = {}
+        self._values: dict[int, str] = {}
+        self._next = 0
+        self._wide: _Known = {}
+        self._narrow: _Known = {}
+        self.size = 0
         self.add(values)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._numbers)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self._numbers)
 
     def add(self, values: Iterable[str]) -> None:
-        """Look for these values too; one that is known already counts as the newest."""
+        """Look for these values too."""
         for value in values:
-            known = value in self._values
-            self._values.pop(value, None)
-            self._values[value] = None
-            if not known:
-                for form in _forms(value):
-                    self._learn(form)
+            if value not in self._numbers:
+                number, self._next = self._next, self._next + 1
+                self._numbers[value], self._values[number] = number, value
+                samples = 0
+                for known, sample, owner in self._samples(value, number):
+                    _enter(known, sample, owner)
+                    samples += 1
+                self.size += _size(value, samples)
 
-    def keep_newest(self, count: int) -> None:
-        """Forget all values but the newest ones."""
-        self.keep(frozenset(list(self._values)[-count:]))
-
-    def keep(self, values: Collection[str]) -> None:
-        """Forget all values but these; one that is not known stays unknown. Keeping 10,000 takes about a second."""
-        kept = [value for value in self._values if value in values]
-        self._values, self._forms, self._wide, self._narrow = {}, [], {}, {}
-        self.add(kept)
+    def discard(self, values: Iterable[str]) -> None:
+        """Look for these values no longer."""
+        for value in values:
+            number = self._numbers.pop(value, None)
+            if number is not None:
+                del self._values[number]
+                samples = 0
+                for known, sample, owner in self._samples(value, number):
+                    _leave(known, sample, owner)
+                    samples += 1
+                self.size -= _size(value, samples)
 
     def spans(self, text: bytes) -> list[Span]:
         """Return the ranges of a text that show a value."""
-        hits = [*sample_hits(text, self._wide, _WIDE), *sample_hits(text, self._narrow, _NARROW)]
+        hits = [*sample_hits(text, self._wide, WIDE), *sample_hits(text, self._narrow, _NARROW)]
         found: list[Span] = []
+        forms: dict[int, tuple[Form, ...]] = {}
         done = 0
         for at, width, owners in sorted(hits, key=lambda hit: hit[0]):
             if at + width <= done:
                 continue
-            spans = [_run_around(text, at, width)] if len(owners) > _CROWD else self._matches(text, at, width, owners)
-            for span in spans:
+            for span in self._spans_at(text, at, width, owners, forms):
                 found.append(span)
                 done = max(done, span[1])
         return found
 
-    def _learn(self, form: _Form) -> None:
-        number, size = len(self._forms), len(form.data)
-        self._forms.append(form)
-        wide = size >= _WIDE
-        width = _WIDE if wide else _NARROW
-        known = self._wide if wide else self._narrow
-        # every part of `least` bytes holds one of the samples between
-        between = range(0, size - width, form.least - width + 1) if form.everywhere else ()
-        for at in dict.fromkeys((0, *between, size - width) if wide else (0,)):
-            owners = known.setdefault(int.from_bytes(form.data[at : at + width], sys.byteorder), [])
-            if len(owners) <= _CROWD:
-                owners.append((number, at))
+    def _samples(self, value: str, number: int) -> Iterator[tuple[_Known, int, int]]:
+        for index, form in enumerate(forms_of(value)):
+            owner = (number << _FORM_BITS | index) << _PLACE_BITS
+            width, known = (WIDE, self._wide) if len(form.data) >= WIDE else (_NARROW, self._narrow)
+            for at in form.sampled():
+                yield known, int.from_bytes(form.data[at : at + width], sys.byteorder), owner | at
 
-    def _matches(self, text: bytes, at: int, width: int, owners: list[tuple[int, int]]) -> Iterator[Span]:
-        for number, inside in owners:
-            form = self._forms[number]
-            before = _alike_before(text, at, form.data, inside)
-            after = _alike_after(text, at + width, form.data, inside + width)
-            start, end = at - before, at + width + after
-            whole = end - start == len(form.data)
-            if not whole and _is_id(text, start, end):
-                continue
-            at_an_end = inside == before or inside + width + after == len(form.data)
-            enough = form.first if at_an_end else form.least
-            if text[start:end].isalpha():
-                enough = max(enough, _WORD_LIKE)
-            if whole or end - start >= enough:
-                yield start, end
+    def _spans_at(
+        self, text: bytes, at: int, width: int, owners: int | list[int], forms: dict[int, tuple[Form, ...]]
+    ) -> Iterator[Span]:
+        """Yield what a sample that stands there shows; `forms` are those that were made for this text."""
+        if isinstance(owners, int) and owners < 0:
+            yield _run_around(text, at, width)
+            return
+        for owner in (owners,) if isinstance(owners, int) else owners:
+            number, index = divmod(owner >> _PLACE_BITS, 1 << _FORM_BITS)
+            if number not in forms:
+                forms[number] = tuple(forms_of(self._values[number]))
+            span = _match(text, at, width, forms[number][index], owner & ((1 << _PLACE_BITS) - 1))
+            if span is not None:
+                yield span
 
 
-def _forms(value: str) -> Iterator[_Form]:
-    """Yield a value as it may come back: as it is, in another case, escaped, in hexadecimal, in base64 anywhere."""
-    raw = value.encode("utf-8", "surrogatepass")
-    if len(raw) < SHORTEST:
-        return
-    seen: set[bytes] = set()
-    lines = value.splitlines()
-    plain = (value, *(lines if len(lines) > 1 else ()))
-    for text, everywhere in (*((text, True) for text in plain), *((text, False) for text in spellings(value))):
-        data = text.encode("utf-8", "surrogatepass")
-        if len(data) >= SHORTEST and data not in seen:
-            seen.add(data)
-            yield _Form(data, *_thresholds(len(data), 8, 12 if len(data) <= _LONG else 24), everywhere)
-    for data in _encoded(raw):
-        if len(data) >= SHORTEST and data not in seen:
-            seen.add(data)
-            yield _Form(data, *_thresholds(len(data), 12, 32), everywhere=False)
+def _size(value: str, samples: int) -> int:
+    return len(value) + _VALUE_BYTES + samples * _SAMPLE_BYTES
 
 
-def spellings(value: str) -> Iterator[str]:
-    """Yield a value as text may spell it: as it is, in another case, as a form, escaped and not unescaped any more."""
-    yield from (value, value.lower(), value.upper(), value.replace(" ", "+"), value.replace("\\", ""))
-    yield from (repr(value)[1:-1], json.dumps(value)[1:-1].replace("\\", ""))
+def _enter(known: _Known, sample: int, owner: int) -> None:
+    owners = known.get(sample)
+    if owners is None:
+        known[sample] = owner
+    elif isinstance(owners, list):
+        owners.append(owner)
+        if len(owners) > _CROWD:
+            known[sample] = -len(owners)
+    else:
+        known[sample] = owners - 1 if owners < 0 else [owners, owner]
 
 
-def _encoded(raw: bytes) -> Iterator[bytes]:
-    yield raw.hex().encode()
-    yield raw.hex().upper().encode()
-    for offset in range(3):
-        inner = base64.b64encode(b"\0" * offset + raw).rstrip(b"=")
-        # the first and the last characters depend on the neighbours
-        inner = inner[(0, 2, 3)[offset] : None if (offset + len(raw)) % 3 == 0 else -1]
-        yield inner
-        yield inner.replace(b"+", b"-").replace(b"/", b"_")
-
-
-def _thresholds(size: int, least: int, most: int) -> tuple[int, int]:
-    """Return from how many bytes on a part counts: two fifths of the form, and less at either end."""
-    return min(max(least, size * 2 // 5), most, size), min(least, size)
+def _leave(known: _Known, sample: int, owner: int) -> None:
+    """Take an owner out; what was a crowd stays one until all of it has left."""
+    owners = known[sample]
+    if isinstance(owners, list):
+        owners.remove(owner)
+        if len(owners) == 1:
+            known[sample] = owners[0]
+    elif owners < -1:
+        known[sample] = owners + 1
+    else:
+        del known[sample]
 
 
 def sample_hits(text: bytes, known: Mapping[int, Owners], width: int) -> Iterator[tuple[int, int, Owners]]:
@@ -177,12 +153,28 @@ def sample_hits(text: bytes, known: Mapping[int, Owners], width: int) -> Iterato
     whole = memoryview(text)
     for offset in range(min(width, max(len(text) - width + 1, 0))):
         part = whole[offset : offset + (len(text) - offset) // width * width]
-        numbers = part.cast("Q") if width == _WIDE else part.cast("I")
+        numbers = part.cast("Q") if width == WIDE else part.cast("I")
         if known.keys().isdisjoint(numbers):
             continue
         for index, number in enumerate(numbers):
             if (owners := known.get(number)) is not None:
                 yield offset + index * width, width, owners
+
+
+def _match(text: bytes, at: int, width: int, form: Form, inside: int) -> Span | None:
+    """Return the range that is alike around a sample, None where that tells nothing."""
+    before = _alike_before(text, at, form.data, inside)
+    after = _alike_after(text, at + width, form.data, inside + width)
+    start, end = at - before, at + width + after
+    if end - start == len(form.data):
+        return start, end
+    if _is_id(text, start, end):
+        return None
+    at_an_end = inside == before or inside + width + after == len(form.data)
+    enough = form.first if at_an_end else form.least
+    if text[start:end].isalpha():
+        enough = max(enough, _WORD_LIKE)
+    return (start, end) if end - start >= enough else None
 
 
 def _alike_after(one: bytes, start: int, other: bytes, begin: int) -> int:

@@ -300,3 +300,35 @@ async def test_the_endpoint_is_part_of_whom_a_verdict_is_about(world: World) -> 
         await world.poll()
     await world.sessions.prepare(other)
     assert other.block is None
+
+
+async def test_what_is_issued_when_a_connection_is_gone_is_nobodys(world: World) -> None:
+    """IAM may answer after the connection was deleted, with any word as the token."""
+    session = world.connect()
+    world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-b"]})
+    await world.poll()
+    await world.poll("team-b")
+    late, platform = session.identity, world.sessions.get(world.key(""))
+    assert late is not None
+    world.sessions.remove(world.key(), "u")
+    late.redact.hold(["SUCCESS"])
+    assert platform is not None
+    assert platform.identity is not None
+    for redact in (world.redaction, platform.identity.redact):
+        assert redact("createVolume SUCCESS") == "createVolume SUCCESS"
+
+
+async def test_only_what_cluster_connections_hold_is_shared(world: World) -> None:
+    world.connect()
+    world.connect("team-b", name="other")
+    world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-c"]})
+    world.api.put_secret("evs-operator", "evs-credentials", token="token-that-is-the-platforms")
+    world.api.put_secret("team-b", "evs-credentials", token="token-that-is-of-team-b")
+    await world.poll()
+    await world.poll("team-b", connectionRef={"name": "other"})
+    await world.poll("team-c")
+    assert dict(world.redaction._held) == {
+        "team-a": "the-token-of-team-a",
+        "team-b": "token-that-is-of-team-b",
+        "": "token-that-is-the-platforms",
+    }
