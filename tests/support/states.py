@@ -214,6 +214,7 @@ def _action_required() -> dict[str, _Story]:
         "job-record-expired": _Story().then(_RUNNING, _NO_SUCH_JOB),
         "deadline-exceeded": late.then(_RUNNING, _RUNNING, _RUNNING),
         "deadline-exceeded-unseen": _Story({"deadlineSeconds": 10}).then(_RUNNING, _BUSY, _BUSY),
+        "deadline-exceeded-never-found": _Story({"deadlineSeconds": 10}).then(_NO_SUCH_JOB, _NO_SUCH_JOB, after=11),
         "deadline-exceeded-before-the-first-answer": _Story({"deadlineSeconds": 10}).then(None, None, after=11),
     }
 

@@ -80,8 +80,10 @@ class AllowList:
                 return
             if parts.port is None and self._is_public_service(host):
                 return
-        otherwise = ", or use an EVS endpoint of a public region" if self._public else ""
-        raise EndpointNotAllowed(f"endpoint {wanted} is not allowed: name it with --allow-endpoint{otherwise}")
+        public = "use the service's endpoint of a public region, or " if self._public else ""
+        raise EndpointNotAllowed(
+            f"endpoint {wanted} is not allowed: {public}have whoever runs the operator name it with --allow-endpoint"
+        )
 
     def check_address(self, host: str, port: int, address: str) -> None:
         """Raise EndpointNotAllowed where a host stands for an address that no name may lead to unnamed."""

@@ -21,8 +21,9 @@ from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus, UsedConnection, same_status
 from evs_operator.cloud.job import Job
 
-from .observation import JobSeen, Observation, Trouble
+from .observation import MESSAGE_LIMIT, JobSeen, Observation, Trouble
 from .result import api_time, result_fields
+from .text import one_line
 from .verdict import STATES, Outcome, outcome_of, verdict_of
 
 NOT_FOUND_GRACE: Final = timedelta(seconds=60)
@@ -233,7 +234,7 @@ def _decide_unseen(
             state, ready = _in_progress(subject, status, outcome, now)
             _set_conditions(status, known, state, ready, outcome, ("True", _ANSWERED), now)
         elif _is_late(subject, status, now):
-            said = _late(f"no answer about the job came within {subject.spec.deadline_seconds} s")
+            said = _late(subject, status, None)
             _set_conditions(status, known, JobState.ACTION_REQUIRED, said, said, None, now)
         else:
             return known
@@ -241,7 +242,7 @@ def _decide_unseen(
     in_grace = observed.reason == Reason.JOB_NOT_FOUND and now - _start(status, subject) < NOT_FOUND_GRACE
     row: tuple[JobState, Outcome | _Said] = (JobState.ACTION_REQUIRED, observed)
     if in_grace or heals_itself(observed.reason):
-        row = _in_progress(subject, status, observed, now)
+        row = _in_progress(subject, status, observed, now, unseen=observed)
     _set_conditions(status, known, *row, outcome or observed, ("False", observed), now)
     return status
 
@@ -310,15 +311,17 @@ def _last_outcome(known: EvsJobStatus, observed: _Said | None) -> _Said | None:
 
 
 def _in_progress(
-    subject: Subject, status: EvsJobStatus, said: Outcome | _Said, now: datetime
+    subject: Subject, status: EvsJobStatus, said: Outcome | _Said, now: datetime, *, unseen: _Said | None = None
 ) -> tuple[JobState, Outcome | _Said]:
-    """Take an unfinished job as in progress until its deadline; after that a person must look."""
+    """Take an unfinished job as in progress until its deadline; after that a person must look.
+
+    `unseen` says why the last poll did not show the job.
+    """
     if subject.spec.suspend:
         return JobState.SUSPENDED, _SUSPENDED
     if not _is_late(subject, status, now):
         return JobState.IN_PROGRESS, said
-    message = f"not finished {subject.spec.deadline_seconds} s after it was first observed"
-    return JobState.ACTION_REQUIRED, _late(message)
+    return JobState.ACTION_REQUIRED, _late(subject, status, unseen)
 
 
 def _is_late(subject: Subject, status: EvsJobStatus, now: datetime) -> bool:
@@ -326,8 +329,15 @@ def _is_late(subject: Subject, status: EvsJobStatus, now: datetime) -> bool:
     return seconds is not None and (now - _start(status, subject)).total_seconds() >= seconds
 
 
-def _late(message: str) -> _Said:
-    return _Said(Reason.DEADLINE_EXCEEDED, f"{message} (spec.deadlineSeconds); polling goes on")
+def _late(subject: Subject, status: EvsJobStatus, unseen: _Said | None) -> _Said:
+    seconds = f"{subject.spec.deadline_seconds} s"
+    what = f"not finished {seconds} after it was first observed"
+    if "jobStatus" not in status:
+        what = f"no answer showed the job within {seconds}"
+    last = f"; the last poll failed: {unseen.message}" if unseen else ""
+    return _Said(
+        Reason.DEADLINE_EXCEEDED, one_line(f"{what} (spec.deadlineSeconds); polling goes on{last}", MESSAGE_LIMIT)
+    )
 
 
 def _set_conditions(
