@@ -99,7 +99,7 @@ def _decoded(text: str) -> Iterator[str]:
 
 
 def _base64(run: str) -> str:
-    run = run.replace("-", "+").replace("_", "/")[: len(run) // 4 * 4 or None]
+    run = run.replace("-", "+").replace("_", "/")[: len(run) - (len(run) % 4 == 1)]  # one character more is no byte
     try:
         return base64.b64decode(run + "=" * (-len(run) % 4)).decode("latin-1")
     except binascii.Error:
