@@ -91,7 +91,7 @@ def _decoded(text: str) -> Iterator[str]:
     yield re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text)
     yield re.sub(r"\\x([0-9a-fA-F]{2})", lambda m: chr(int(m[1], 16)), text)
     joined = re.sub(r"(?<=[A-Za-z0-9+/_=-]{20})(\s|\\n)+(?=[A-Za-z0-9+/_=-])", "", text)
-    for run in re.findall(r"[A-Za-z0-9+/_-]{10,}", f"{text} | {joined}"):
+    for run in re.findall(r"[A-Za-z0-9+/_-]{8,}", f"{text} | {joined}"):
         for start in range(4):
             yield _base64(run[start:])
         if re.fullmatch(r"([0-9a-fA-F]{2})+", run):
