@@ -94,8 +94,10 @@ def _decoded(text: str) -> Iterator[str]:
     for run in re.findall(r"[A-Za-z0-9+/_-]{8,}", f"{text} | {joined}"):
         for start in range(4):
             yield _base64(run[start:])
-        if re.fullmatch(r"([0-9a-fA-F]{2})+", run):
-            yield bytes.fromhex(run).decode("latin-1")
+    for run in re.findall(r"[0-9a-fA-F]{12,}", text):
+        for start in range(2):
+            digits = run[start : start + (len(run) - start) // 2 * 2]
+            yield bytes.fromhex(digits).decode("latin-1")
 
 
 def _base64(run: str) -> str:
