@@ -12,11 +12,16 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from controlplane import ControlPlane, tool
 from support.chart import Helm
 from support.judges import ArgoCD, Kstatus
 from support.operator_process import install_crds
+
+# A test that is slow because the machine is busy is not wrong.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _BUILT_WITH_GO = {"control_plane", "helm", "kstatus", "argo"}
 

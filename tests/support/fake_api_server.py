@@ -14,6 +14,7 @@ from aiohttp import web
 
 from evs_operator.kube.api import KubeApi
 from evs_operator.kube.cluster import Cluster
+from evs_operator.kube.way import Way
 
 Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -82,7 +83,7 @@ class FakeApiServer:
         async def authorize() -> tuple[str, str]:
             return "Bearer t0ken-of-the-test", "t0ken-of-the-test"
 
-        return Cluster(server=self.url, authorize=authorize)
+        return Cluster(Way(server=self.url, authorize=authorize))
 
 
 @asynccontextmanager

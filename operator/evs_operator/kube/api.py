@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
+from multidict import CIMultiDict
 
 from .cluster import Cluster
 from .encoding import encoded
@@ -63,14 +64,13 @@ class KubeApi:
 
     def __init__(self, cluster: Cluster, *, connections: int = _CONNECTIONS, seconds: float = _SECONDS) -> None:
         self._cluster = cluster
+        self._connections = connections
+        self._timeout = aiohttp.ClientTimeout(total=seconds, connect=_CONNECT)
         self._lanes: list[KubeApi] = []
         self._answered_at = time.monotonic()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=cluster.tls(), limit=connections),
-            timeout=aiohttp.ClientTimeout(total=seconds, connect=_CONNECT),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
+        self._generation = cluster.generation
+        self._session = cluster.session(connections=connections, timeout=self._timeout)
+        self._replaced: list[aiohttp.ClientSession] = []
 
     def lane(self, connections: int, seconds: float = _SECONDS) -> KubeApi:
         """Return the same with connections of its own; a request may take so many seconds, the wait for one included.
@@ -90,7 +90,8 @@ class KubeApi:
         """Close all connections."""
         for lane in self._lanes:
             await lane.aclose()
-        await self._session.close()
+        for session in (*self._replaced, self._session):
+            await session.close()
 
     async def request(
         self,
@@ -118,7 +119,10 @@ class KubeApi:
         most: int = ANSWER_BYTES,
     ) -> Answer:
         """Send one request; raises AnswerTooLargeError where a 2xx answer has more than `most` bytes."""
-        headers = {"Accept": accept, **await self._cluster.headers()}
+        headers = await self._headers(f"{method} {path}")
+        headers["Accept"] = accept
+        if self._generation != self._cluster.generation:
+            await self._connect_anew()
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -142,6 +146,20 @@ class KubeApi:
                 raise AnswerTooLargeError(status, f"{method} {path}: the answer has more than {most} bytes")
             return Answer(_object(content, f"{method} {path}"), len(content))
         raise KubeError(status, f"{method} {path}: {_said(content) or f'HTTP {status}'}", _seconds(retry_after))
+
+    async def _headers(self, what: str) -> CIMultiDict[str]:
+        try:
+            return await self._cluster.headers()
+        except (OSError, ValueError) as error:  # a token that cannot be read
+            raise KubeError(0, f"{what}: no credential for the API server: {_brief(error)}") from error
+
+    async def _connect_anew(self) -> None:
+        """Make new connections where the cluster's configuration changed; requests under way end on the old ones."""
+        self._generation = self._cluster.generation
+        replaced, self._replaced = self._replaced, [self._session]
+        self._session = self._cluster.session(connections=self._connections, timeout=self._timeout)
+        for session in replaced:
+            await session.close()
 
 
 async def _content(response: aiohttp.ClientResponse, most: int) -> bytes | None:

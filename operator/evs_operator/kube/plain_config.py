@@ -20,8 +20,12 @@ _FRESH: Final = 60.0
 """Seconds for which a token is not read again; Kubernetes replaces it minutes before it ends."""
 
 
-class ServiceAccountToken:
-    """A token in a file that Kubernetes replaces from time to time."""
+class ClusterError(Exception):
+    """The configuration of the cluster cannot be used; the message says which file and why."""
+
+
+class TokenFile:
+    """A token in a file that is replaced from time to time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,13 +33,18 @@ class ServiceAccountToken:
         self._read_at = 0.0
 
     def read(self) -> str:
-        """Return the token; raises OSError where there is none."""
+        """Return the token; raises OSError where there never was one."""
         now = time.monotonic()
         if not self._token or now - self._read_at >= _FRESH:
-            token = self._path.read_text(encoding="utf-8").strip()
-            if not token:
-                raise OSError(f"{self._path} is empty")
-            self._token, self._read_at = token, now
+            try:
+                token = self._path.read_text(encoding="utf-8").strip()
+            except (OSError, ValueError) as error:  # it may be being replaced: what was read last is still good
+                if not self._token:
+                    raise OSError(f"{self._path}: {error}") from error
+                token = ""
+            if not token.isprintable() or not (token or self._token):
+                raise OSError(f"{self._path} holds no token")
+            self._token, self._read_at = token or self._token, now
         return self._token
 
 

@@ -47,8 +47,8 @@ async def watch(
     `on_listed` is called once everything was listed, and whenever a part of it was listed again; `on_failed` for every
     watch that did not live as long as it should.
     """
-    vault, logins = Vault(), list[Login]()
-    vault_var.set(vault)  # kopf's requests find it in the context of their task
+    logins = _Logins(cluster)
+    vault_var.set(logins.vault)  # kopf's requests find it in the context of their task
     places = [(kind, place) for kind in kinds for place in _places(kind, namespaces)]
     unlisted = set(places)
     lists, seldom = asyncio.Semaphore(_LISTS_AT_ONCE), Seldom(_log)
@@ -66,12 +66,21 @@ async def watch(
                 on_listed()
 
         return Stream(
-            api, kind, namespace, take=take, listed=listed, failed=on_failed, pulse=pulse, lists=lists, seldom=seldom
+            api,
+            kind,
+            namespace,
+            take=take,
+            listed=listed,
+            failed=on_failed,
+            renew=logins.renew,
+            pulse=pulse,
+            lists=lists,
+            seldom=seldom,
         )
 
     streams = [stream_of(kind, place) for kind, place in places]
     pulse.begin([stream.what for stream in streams])
-    tasks = [asyncio.create_task(_sign_in(cluster, vault, logins), name="sign in")]
+    tasks = [asyncio.create_task(logins.sign_in(), name="sign in")]
     tasks += [asyncio.create_task(stream.follow(), name=f"watch {stream.what}") for stream in streams]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -82,8 +91,7 @@ async def watch(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=5)
-        await vault.close()
-        await _close(logins)
+        await logins.aclose()
 
 
 def _name_of(body: Mapping[str, object]) -> str:
@@ -99,19 +107,39 @@ def _why(error: BaseException) -> str:
     return "the API server refuses our credential" if refused else str(error)
 
 
-async def _sign_in(cluster: Cluster, vault: Vault, logins: list[Login]) -> None:
-    """Give kopf credentials, and others when the API server refuses them."""
-    while True:
-        await vault.wait_for_emptiness()
-        await _close(logins)
-        logins.append(await cluster.login())
-        await vault.populate({"cluster": logins[-1]})
+class _Logins:
+    """The sessions that kopf was given, the last of them in use. It closes none that it has not used."""
 
+    def __init__(self, cluster: Cluster) -> None:
+        self.vault = Vault()
+        self._cluster = cluster
+        self._given: list[Login] = []
 
-async def _close(logins: list[Login]) -> None:
-    """Close the sessions that kopf was given; it closes none that it has not used."""
-    while logins:
-        await logins.pop().aiohttp_session.close()
+    async def sign_in(self) -> None:
+        """Give kopf credentials, and others when the API server refuses them; until cancelled."""
+        while True:
+            await self.vault.wait_for_emptiness()
+            await self._close()
+            await self._give()
+
+    async def renew(self) -> None:
+        """Give others where the cluster's configuration changed; watches under way end on the old ones."""
+        await self._cluster.headers()
+        if self._given and self._given[-1].generation != self._cluster.generation:
+            await self._give()
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        await self.vault.close()
+        await self._close()
+
+    async def _give(self) -> None:
+        self._given.append(await self._cluster.login())
+        await self.vault.populate({"cluster": self._given[-1]})
+
+    async def _close(self) -> None:
+        while self._given:
+            await self._given.pop().aiohttp_session.close()
 
 
 def _places(kind: str, namespaces: Collection[str]) -> list[str | None]:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Final, cast
 from urllib.parse import urlencode
@@ -58,6 +58,7 @@ class Stream:
         take: Callable[[str | None, Mapping[str, object]], None],
         listed: Callable[[], None],
         failed: Callable[[], None],
+        renew: Callable[[], Awaitable[None]],
         pulse: Pulse,
         lists: asyncio.Semaphore,
         seldom: Seldom,
@@ -68,6 +69,7 @@ class Stream:
         self._take = take
         self._listed = listed
         self._failed = failed
+        self._renew = renew
         self._pulse = pulse
         self._lists = lists
         self._seldom = seldom
@@ -104,6 +106,7 @@ class Stream:
         began, at = time.monotonic(), [version]
         problem, after = "it ended at once", 0.0
         try:
+            await self._renew()
             if not await self._follow(at):
                 return None
         except APIError as error:
