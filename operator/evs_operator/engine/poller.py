@@ -1,7 +1,7 @@
 """One look at one EvsJob: poll where a call is due, decide, write, and say when to look again.
 
-Called by the dispatcher's workers with an entry that is due. An observation that could not be written is
-kept and written later without asking the cloud again: the record of a finished job may be gone by then.
+Called by the dispatcher's workers with an entry that is due. An observation that could not be written is kept until it
+is written or replaced by a newer one (`unwritten`): the record of a finished job may be gone by then.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from evs_operator.core.observation import Observation, Trouble
 from evs_operator.kube.api import KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.seldom import Seldom
 from evs_operator.observe.tracing import NO_TRACING, Tracing
 
-from . import intervals
+from . import intervals, unwritten
 from .clock import Clock
 from .dispatcher import Route
 from .due_times import AFTER, DueTimes
@@ -57,6 +58,7 @@ class Poller:
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._tracing = tracing
+        self._seldom = Seldom(_log)
         self._store = store
         self._scheduler = scheduler
         self._sessions = sessions
@@ -91,12 +93,12 @@ class Poller:
         try:
             with self._tracing.span("evsjob", _named(entry)):
                 await self._process(entry, call)
-            entry.write_failures = 0
+            if entry.pending is None:
+                entry.write_failures = 0
         except KubeError as error:
-            entry.write_failures += 1
-            wait = min(2.0**entry.write_failures, 60.0)
-            _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message, extra=_named(entry))
-            self._scheduler.schedule(entry, self._clock() + wait)
+            unwritten.failed(entry, error, self._clock())
+            self._warn(entry, error)
+            self._scheduler.schedule(entry, unwritten.next_try(entry))
         except Exception:  # noqa: BLE001  # a fault of ours in one EvsJob must not end the worker of all
             _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name, extra=_named(entry))
             self._scheduler.schedule(entry, self._clock() + 60.0)
@@ -142,7 +144,7 @@ class Poller:
         return entry.spec is not None and entry.observed_generation == entry.generation
 
     def _needs_call(self, entry: Entry) -> bool:
-        if entry.spec is None or entry.pending is not None or entry.spec.suspend:
+        if entry.spec is None or entry.spec.suspend or unwritten.is_end(entry.pending):
             return False
         if not (entry.request_open if entry.finished else entry.poll_at <= self._clock()):
             return False
@@ -164,28 +166,41 @@ class Poller:
                 await self._say_what_it_waits_for(entry)
                 return
             entry.waiting_version = entry.version
-        observation = entry.pending
+        polled = None
         version, target, project_id, session = entry.version, entry.spec.target(), None, None
         if self._needs_call(entry):
             with self._tracing.span("poll", {"job": entry.spec.job_id}) as span:
-                session, project_id, observation = await self._within_deadline(
-                    entry, self._inquiry.observe(entry, call)
-                )
-                if observation is not None:
-                    span.tell({"connection": entry.connection, "reason": _reason(observation)})
-            if observation is None:
+                session, project_id, polled = await self._within_deadline(entry, self._inquiry.observe(entry, call))
+                if polled is not None:
+                    span.tell({"connection": entry.connection, "reason": _reason(polled)})
+            if polled is None:
                 self._scheduler.schedule(entry, self._clock())
                 return
             if session is None and not entry.status.get("jobId") and self._clock() < entry.first_seen + _SETTLING:
                 self._scheduler.schedule(entry, self._clock() + _SETTLING_STEP)
                 return
-            self._tell(entry, observation)
+            self._tell(entry, polled)
         if entry.deleted or entry.spec is None or entry.spec.target() != target:
             return  # the answer speaks of a job that nobody asks for any more
-        entry.pending = observation
-        await self._write(entry, observation, project_id, version)
+        await self._write_newest(entry, polled, session, project_id, version)
+
+    async def _write_newest(
+        self, entry: Entry, polled: Observation | None, session: Session | None, project_id: str | None, version: int
+    ) -> None:
+        """Write what was polled, or what is still to be written; where that must wait, ask again meanwhile."""
+        before = entry.pending
+        entry.pending = unwritten.newest(before, polled) if polled is not None else before
+        if not unwritten.may_be_tried(entry, before, self._clock()):
+            self._note_next_poll(entry, polled, session)
+            self._scheduler.schedule(entry, unwritten.next_try(entry))
+            return
+        try:
+            await self._write(entry, entry.pending, project_id, version)
+        except KubeError:
+            self._note_next_poll(entry, polled, session)
+            raise
         entry.pending = None
-        self._schedule_next(entry, observation, session)
+        self._schedule_next(entry, polled, session)
 
     async def _say_what_it_waits_for(self, entry: Entry) -> None:
         """Give an EvsJob whose first call could not go yet a status, once, and let it wait on."""
@@ -200,7 +215,7 @@ class Poller:
                 note_connection(entry, session.key)
                 await self._writer.write(entry, Trouble(Reason.PENDING, self._wait_for(session)), None, None)
         except KubeError as error:  # the answer of the call is written in any case
-            _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message, extra=_named(entry))
+            self._warn(entry, error)
         self._scheduler.remind(entry, self._clock())
 
     def _wait_for(self, session: Session) -> str:
@@ -238,7 +253,7 @@ class Poller:
                 try:
                     await self._write(entry, None, None, entry.version)
                 except KubeError as error:  # the answer is written in any case
-                    _log.warning("EvsJob %s/%s: %s", entry.namespace, entry.name, error.message, extra=_named(entry))
+                    self._warn(entry, error)
             return await under_way
         finally:
             under_way.cancel()
@@ -274,7 +289,7 @@ class Poller:
                 self._woken.add(entry.uid)
                 self._inquiry.calls.give_up(entry.uid)  # it goes another way than the next one
 
-    def _schedule_next(self, entry: Entry, observation: Observation | None, session: Session | None) -> None:
+    def _schedule_next(self, entry: Entry, polled: Observation | None, session: Session | None) -> None:
         now = self._clock()
         if entry.deleted or entry.spec is None:
             return
@@ -284,11 +299,22 @@ class Poller:
         if entry.spec.suspend:
             self._rest(entry, now)
             return
-        if observation is not None:
-            entry.poll_at = now + self.due.wait(entry, observation, session, now)
-            if entry.held_until is not None:
-                entry.poll_at = min(entry.poll_at, entry.held_until)
+        self._note_next_poll(entry, polled, session)
         self._scheduler.schedule(entry, max(self.due.next_look(entry), now))
+
+    def _note_next_poll(self, entry: Entry, polled: Observation | None, session: Session | None) -> None:
+        """Say when to ask again, after a poll."""
+        if polled is None:
+            return
+        now = self._clock()
+        entry.poll_at = now + self.due.wait(entry, polled, session, now)
+        if entry.held_until is not None:
+            entry.poll_at = min(entry.poll_at, entry.held_until)
+
+    def _warn(self, entry: Entry, error: KubeError) -> None:
+        """Say what goes wrong at the API server: once a minute, however many EvsJobs it concerns."""
+        message = f"EvsJob {entry.namespace}/{entry.name}: {error.message}"
+        self._seldom.warning(str(error.status), message, _named(entry))
 
 
 def _reason(observation: Observation) -> str:

@@ -40,8 +40,9 @@ class Change(Enum):
 class Entry:
     """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request.
 
-    `held_until` is when a request that no call could answer yet may have its call. `told_version` is the version that
-    a look has told of, `late_version` the one of which it has told that the deadline is over.
+    `write_at` is when a write that failed may go again, `held_until` when a request that no call could answer yet may
+    have its call. `told_version` is the version that a look has told of, `late_version` the one of which it has told
+    that the deadline is over.
 
     `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
     say that it waits for its first call, `say_at` when that is looked at again.
@@ -79,6 +80,7 @@ class Entry:
     history: PollHistory | None = None
     failures: int = 0
     write_failures: int = 0
+    write_at: float = 0.0
     pending: Observation | None = None
     held_until: float | None = None
     told_version: int = 0

@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -57,6 +58,8 @@ _EVENT_CONNECTIONS: Final = 4
 _LEASE_CONNECTIONS: Final = 2
 _LOOP_LATE: Final = 90.0
 _POLL_LATE: Final = 600.0
+_UNANSWERED: Final = 240.0
+"""Seconds without a good answer after which a new process is the last thing to try; an upgrade takes less."""
 
 _log = logging.getLogger(__name__)
 
@@ -330,6 +333,9 @@ class Operator:
             return "the scheduler does not advance"
         if self._dispatcher.unserved() > _POLL_LATE:
             return "EvsJobs are due and nobody polls them"
+        unanswered = min(time.monotonic() - self._api.answered_at, self._clock() - self._pulse.last)
+        if unanswered > _UNANSWERED:
+            return f"no request to the API server has succeeded for {unanswered:.0f} s"
         return None
 
     def _unready(self) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ from .store import Entry, Store
 _log = logging.getLogger(__name__)
 _CHASE: Final = 5.0
 """Seconds for which an object that changes under each write is read and written again."""
+_BREATH: Final = 0.01
+"""Seconds at most between a write that met a change and the read after it."""
 _DELETION_LAG: Final = 0.3
 """Seconds in which the watch tells of a deletion that a write met."""
 _LARGE: Final = 20
@@ -166,6 +169,7 @@ class StatusWriter:
             raise error
         if self._clock() >= end:
             raise KubeError(409, f"{name}: changed again and again while it was written")
+        await asyncio.sleep(random.uniform(0.0, _BREATH))
         await self._read_again(entry)
         return True
 

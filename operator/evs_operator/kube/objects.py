@@ -66,12 +66,18 @@ async def apply_status(api: KubeApi, key: ObjectKey, status: Mapping[str, object
         content_type="application/apply-patch+yaml",
         accept=f"{METADATA},application/json",
     )
-    return str(_mapping(answer.get("metadata")).get("resourceVersion", resource_version))
+    version = _mapping(answer.get("metadata")).get("resourceVersion")
+    if not version:
+        raise _not_ours("PATCH", f"{key.path}/status")
+    return str(version)
 
 
 async def read(api: KubeApi, key: ObjectKey) -> dict[str, object]:
     """Return one object whole."""
-    return await api.request("GET", key.path)
+    body = await api.request("GET", key.path)
+    if not _mapping(body.get("metadata")).get("uid"):
+        raise _not_ours("GET", key.path)
+    return body
 
 
 async def delete(api: KubeApi, key: ObjectKey, uid: str) -> None:
@@ -149,6 +155,11 @@ async def allowed(
         },
     )
     return _mapping(answer.get("status")).get("allowed") is True
+
+
+def _not_ours(method: str, path: str) -> KubeError:
+    what = f"{method} {path}: the answer is no such object"
+    return KubeError(0, f"{what}: something else answers in place of the API server")
 
 
 def _within(namespace: str) -> str:

@@ -15,6 +15,8 @@ class Pulse:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._last: dict[str, float] = {}
+        self.last = now()
+        """When any watch last gave one."""
 
     def begin(self, watches: list[str]) -> None:
         """Expect a sign of these watches and of no other."""
@@ -23,7 +25,7 @@ class Pulse:
 
     def beat(self, watch: str) -> None:
         """Take a sign of life."""
-        self._last[watch] = self._now()
+        self._last[watch] = self.last = self._now()
 
     def problem(self) -> str:
         """Say on one line which watch is silent for how long, or ""."""
