@@ -16,6 +16,7 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.observe.seldom import Seldom
 
 from .clock import Clock
 from .connection_writer import ConnectionWriter
@@ -56,6 +57,7 @@ class Connections:
         self._wake = wake
         self._looks = SecretLooks(self._look_at, clock)
         self._verification = Verification(sessions, clock)
+        self._seldom = Seldom(_log)
         self._next_resync = 0.0
         self._next_namespaces = 0.0
         self._at_namespaces: asyncio.Task[None] | None = None
@@ -122,7 +124,8 @@ class Connections:
                 _log.info("%s %s: Secret changed", session.key.kind, short_name(session.key))
                 self._poll_jobs_of(session.key)
         except KubeError as error:
-            _log.warning("%s %s: %s", session.key.kind, short_name(session.key), error.message)
+            message = f"{session.key.kind} {short_name(session.key)}: {error.message}"
+            self._seldom.warning(f"read {error.status}", message, {"connection": short_name(session.key)})
 
     async def _resync(self) -> None:
         """Remove connections that were deleted unseen, and take those that the watch has not brought."""
@@ -136,7 +139,7 @@ class Connections:
                         self.on_event(kind, None, body)
             except KubeError as error:
                 if error.status != 403:  # without the right to list them there are none here
-                    _log.warning("connections: %s", error.message)
+                    self._seldom.warning("list", f"connections: {error.message}")
                 continue
             for key in self._sessions.gone(present, kind, places, started):
                 _log.info("%s %s: was deleted unseen", key.kind, short_name(key))

@@ -27,6 +27,7 @@ from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.cluster import Cluster, ClusterError, load_cluster
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.lease import LeaseHolder
+from evs_operator.kube.pauses import Pauses
 from evs_operator.kube.pulse import Pulse
 from evs_operator.observe import logs
 from evs_operator.observe.health import HealthServer
@@ -58,6 +59,8 @@ _EVENT_CONNECTIONS: Final = 4
 _LEASE_CONNECTIONS: Final = 2
 _LOOP_LATE: Final = 90.0
 _POLL_LATE: Final = 600.0
+_WATCH_LASTED: Final = 10.0
+"""Seconds after which a watch that ended is begun anew at once."""
 _UNANSWERED: Final = 240.0
 """Seconds without a good answer after which a new process is the last thing to try; an upgrade takes less."""
 
@@ -231,8 +234,9 @@ class Operator:
         """Wait until watching is possible, watch, and start again whenever a watch ends."""
         if self._lease is not None:
             await self._lease.held()
+        pauses = Pauses(_WATCH_LASTED)
         while True:
-            access = await self._wait_for_access()
+            access, began = await self._wait_for_access(), self._clock()
             self._restart.clear()
             watch = asyncio.create_task(
                 source.watch(
@@ -257,7 +261,7 @@ class Operator:
             self._metrics.watch_restarts.inc()
             self._resync.ask()
             self._connections.resync_soon()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(pauses.after(self._clock() - began))
 
     async def _wait_for_access(self) -> Access:
         wait = 1.0
