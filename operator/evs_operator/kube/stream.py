@@ -23,7 +23,7 @@ import aiohttp
 from evs_operator.api.names import PLURALS
 from evs_operator.observe.seldom import Seldom
 
-from .api import KubeApi, KubeError
+from .api import METADATA_LIST, KubeApi, KubeError
 from .lean_kopf import APIError, kopf, stream
 from .listing import pages
 from .objects import collection_path
@@ -37,6 +37,8 @@ _SILENCE: Final = 31.0
 _SHORT: Final = 10.0
 """A watch that ends before is one that failed."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60.0, sock_connect=10.0, sock_read=_SILENCE)
+RESTORED: Final = "RESTORED"
+"""Event type of what is listed after the API server's own store went back: it is the truth, whatever its version."""
 _TYPES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 _PASSING: Final = frozenset({0, 403, 408, 410, 429})
 """Answers of HTTP below 500 after which the same is asked again; 0 is none."""
@@ -74,6 +76,7 @@ class Stream:
         self._lists = lists
         self._seldom = seldom
         self._pauses = Pauses(_SHORT)
+        self._restored = False
 
     async def follow(self) -> None:
         """List and watch until cancelled; raises KubeError, kopf's APIError and LoginError where that cannot be."""
@@ -94,7 +97,8 @@ class Stream:
                     async for page in pages(self._api, self._path):
                         version = version or page.version
                         for item in page.items:
-                            self._take(None, item)
+                            self._take(RESTORED if self._restored else None, item)
+                self._restored = False
                 return version
             except KubeError as error:
                 if not _passing(error.status):
@@ -110,7 +114,8 @@ class Stream:
             if not await self._follow(at):
                 return None
         except APIError as error:
-            if error.status == 410:
+            self._restored = "ResourceVersionTooLarge" in str(error.details)
+            if error.status == 410 or self._restored:
                 return None
             if not _passing(error.status):
                 raise
@@ -122,10 +127,28 @@ class Stream:
         else:
             if time.monotonic() - began >= _SHORT:
                 self._pulse.beat(self.what)
-                return at[0]
+                return None if at[0] == version and await self._is_ahead(version) else at[0]
         self._failed()
         await self._pause(f"watch of {self.what}", problem, began, after)
         return at[0]
+
+    async def _is_ahead(self, version: str) -> bool:
+        """Tell whether a watch that brought nothing waits for a version that the API server has yet to reach.
+
+        So it is when the store of the API server was restored from a copy: a watch from then on hides what changes.
+        """
+        try:
+            answer = await self._api.answer(
+                "GET", self._path, params={"limit": "1"}, accept=f"{METADATA_LIST},application/json"
+            )
+            metadata = answer.body.get("metadata")
+            now = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+            self._restored = int(str(now)) < int(version)
+        except (KubeError, ValueError):
+            return False
+        if self._restored:
+            _log.warning("%s: the API server was restored from a copy, everything is read anew", self.what)
+        return self._restored
 
     async def _follow(self, at: list[str]) -> bool:
         """Hand over what the watch brings and keep its version in `at`; False where that version has expired."""

@@ -181,16 +181,39 @@ async def test_a_watch_that_lives_as_long_as_it_should_is_no_failure(
     assert seen.listed == 1
 
 
-@pytest.mark.parametrize("how", ["event", "status"])
-async def test_an_expired_version_lists_anew(server: FakeApiServer, how: str) -> None:
-    expired = {"kind": "Status", "code": 410, "message": "too old resource version"}
+_EXPIRED = {"kind": "Status", "code": 410, "message": "too old resource version"}
+_AHEAD = {
+    "kind": "Status",
+    "code": 504,
+    "message": "Timeout: Too large resource version: 1000, current: 500",
+    "details": {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]},
+}
+
+
+@pytest.mark.parametrize("how", ["expired, as an event", "expired", "of a store that was restored"])
+async def test_a_version_that_the_api_server_does_not_know_lists_anew(server: FakeApiServer, how: str) -> None:
+    said = _AHEAD if "restored" in how else _EXPIRED
 
     async def refused(request: web.Request) -> web.StreamResponse:
-        return web.json_response(expired, status=410)
+        return web.json_response(said, status=int(str(said["code"])))
 
-    server.watch = lines(("ERROR", expired)) if how == "event" else refused
+    server.watch = lines(("ERROR", said)) if "event" in how else refused
     async with _following(server) as seen:
         await seen.until(lambda: seen.listed >= 2)
+
+
+async def test_a_watch_that_brings_nothing_because_the_store_went_back_is_found_out(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _hurried(monkeypatch, silence=2.0)
+    server.objects, server.version = [evsjob("old", 90)], "1000"
+    server.watch = lines(then=lambda: asyncio.sleep(0.3))
+    async with _following(server) as seen:
+        await seen.until(lambda: len(server.asked_for(watch="true")) >= 3, 5)
+        assert seen.listed == 1, "a quiet cluster is not listed again and again"
+        server.version = "500"
+        await seen.until(lambda: seen.listed == 2, 5)
+    assert seen.events == [(None, "old"), (stream.RESTORED, "old")]
 
 
 async def test_a_list_that_is_refused_or_is_none_is_tried_again_and_forgets_nothing(server: FakeApiServer) -> None:
