@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -138,22 +138,17 @@ while True:
 """
 
 
-class _changing:  # noqa: N801  # a block in which somebody changes an object
-    def __init__(self, plane: ControlPlane, namespace: str, name: str, field: str, key: str, rate: int) -> None:
-        config = json.loads(plane.admin_kubeconfig.read_text())
-        host, _, port = plane.server.removeprefix("https://").partition(":")
-        token = config["users"][0]["user"]["token"]
-        path = f"/apis/evs-operator.dev/v1alpha1/namespaces/{namespace}/evsjobs/{name}"
-        words = [host, port, str(plane.ca_file), f"Bearer {token}", path, field, key, str(rate)]
-        self._words = [sys.executable, "-c", _CHANGER, *words]
-
-    def __enter__(self) -> None:
-        self._process = subprocess.Popen(self._words)
-        self._watch = threading.Timer(60, self._process.kill)
-        self._watch.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._watch.cancel()
-        assert self._process.poll() is None, "it ended by itself"
-        self._process.kill()
-        self._process.wait()
+@contextmanager
+def _changing(plane: ControlPlane, namespace: str, name: str, field: str, key: str, rate: int) -> Iterator[None]:
+    """Change an object so often a second until the end of the block."""
+    config = json.loads(plane.admin_kubeconfig.read_text())
+    host, _, port = plane.server.removeprefix("https://").partition(":")
+    token = config["users"][0]["user"]["token"]
+    path = f"/apis/evs-operator.dev/v1alpha1/namespaces/{namespace}/evsjobs/{name}"
+    words = [host, port, str(plane.ca_file), f"Bearer {token}", path, field, key, str(rate)]
+    with subprocess.Popen([sys.executable, "-c", _CHANGER, *words]) as process:
+        try:
+            yield
+            assert process.poll() is None, "it ended by itself"
+        finally:
+            process.kill()
