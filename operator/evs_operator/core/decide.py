@@ -214,7 +214,7 @@ def _decide_unseen(
     """Decide with trouble, or with nothing new: what is known of the job stays; `known` itself if that is nothing."""
     status = _frame(subject, known, now)
     if trouble is not None and trouble.reason is Reason.PENDING:
-        if not _is_known(known) and not _is_late(subject, status, now):
+        if not (_is_known(known) or subject.spec.suspend or _is_late(subject, status, now)):
             said = _Said(Reason.PENDING, trouble.message())
             _set_conditions(status, known, JobState.PENDING, said, said, None, now)
             return status
