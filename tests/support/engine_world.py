@@ -126,7 +126,7 @@ class _ApiServer:
         self.busy = 0.0
         self.under_way: dict[str, int] = {}
         self.most_batches = 0
-        self.secrets: dict[str, str] = {}
+        self.secrets: dict[str, str | dict[str, str]] = {}
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
         self.written_at: list[float] = []
         self.deleted: dict[str, float] = {}
@@ -137,8 +137,9 @@ class _ApiServer:
         if method == "GET":
             if path not in self.secrets:
                 raise KubeError(404, f"{path} is not there")
-            token = self.secrets[path]
-            return {"data": {"token": base64.b64encode(token.encode()).decode()}}
+            held = self.secrets[path]
+            data = {"token": held} if isinstance(held, str) else held
+            return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}}
         now = asyncio.get_running_loop().time()
         if method == "DELETE":
             self.deleted[path.rpartition("/")[2]] = now
@@ -173,7 +174,7 @@ class _Sessions(Sessions):
 class World:
     """One process and its surroundings; make it within a VirtualLoop."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: type[Sessions] = _Sessions, **more: Any) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
@@ -183,7 +184,8 @@ class World:
         self.api = _ApiServer()
         self.store = Store(self.clock)
         self.scheduler = Scheduler()
-        self.sessions = _Sessions(self.api, AllowList((ENDPOINT,)), "evs-operator", self.clock)  # type: ignore[arg-type]
+        allow = AllowList((ENDPOINT, *more.pop("allow", ())))
+        self.sessions: Any = sessions(self.api, allow, "evs-operator", self.clock, **more)  # type: ignore[arg-type]
         self.sessions.cloud = self.cloud
         self.durations = Durations()
         self.recollection = Recollection()
@@ -293,11 +295,11 @@ class World:
         ]
 
 
-def in_world(main: Callable[[World], Any]) -> None:
+def in_world(main: Callable[[Any], Any], make: Callable[[], World] = World) -> None:
     """Run a test in a world of its own; virtual time costs none."""
 
     async def within() -> None:
-        world = World()
+        world = make()
         await main(world)
         await world.aclose()
 

@@ -15,6 +15,7 @@ import httpx
 from . import errors, signing
 from .classify import date_of, error_of
 from .credentials import AccessKey, Token
+from .exchange import Exchange
 from .iam import Tokens
 from .machine import MachineKeys
 
@@ -44,6 +45,7 @@ class Signer:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._skew = timedelta()
+        self.on_request: Callable[[], None] = lambda: None
 
     def sign(self, request: httpx.Request, key: AccessKey, project_id: str) -> None:
         """Put the headers of a signature made now into a request."""
@@ -87,6 +89,7 @@ class AccessKeyAuth(httpx.Auth):
         response = yield request
         if await self._signer.is_off(response):
             self._signer.sign(request, self._credential, self._project_id)
+            self._signer.on_request()
             yield request
 
 
@@ -103,9 +106,8 @@ class MachineKeyAuth(httpx.Auth):
         """Sign with the key; where it is refused, take a newer one and try once more."""
         issued = self._keys.issued
         for last in (False, True):
-            seen = issued.answers
             async with issued.turn():
-                key = issued.current(seen)
+                key = issued.current()
                 if key is None:
                     try:
                         answer = yield _as_asked(self._keys.token_request(), request)
@@ -125,42 +127,59 @@ class MachineKeyAuth(httpx.Auth):
             response = yield request
             if await self._signer.is_off(response):
                 self._signer.sign(request, key, self._project_id)
+                self._signer.on_request()
                 response = yield request
             if last or not await _is_refused(response, self._clock()):
                 return
             issued.discard(key)
+            self._signer.on_request()
 
 
 class GrantedTokenAuth(httpx.Auth):
-    """A token of IAM: asked for once, however many calls wait for it, and renewed in time and when refused."""
+    """A token of IAM: asked for once, however many calls wait for it, and renewed in time and when refused.
 
-    def __init__(self, tokens: Tokens, project_id: str, *, clock: Clock) -> None:
+    `namespace` is on whose behalf; `doubtful` where it may name a project that is not the credential's.
+    """
+
+    def __init__(
+        self, tokens: Tokens, project_id: str, *, clock: Clock, namespace: str = "", doubtful: bool = False
+    ) -> None:
         self._tokens = tokens
         self._project_id = project_id
         self._clock = clock
+        self._namespace = namespace
+        self._doubtful = doubtful
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the token along; where it is refused, take a newer one and try once more."""
-        issued = self._tokens.of(self._project_id)
+        issued = self._tokens.of(self._project_id, self._namespace)
         for last in (False, True):
-            seen = issued.answers
-            async with issued.turn():
-                token = issued.current(seen)
-                if token is None:
-                    asking = await self._tokens.request(self._project_id)
-                    try:
-                        answer = yield _as_asked(asking, request)
-                        await answer.aread()
-                    except GeneratorExit:
-                        issued.unanswered()
-                        raise
-                    token = self._tokens.accept(self._project_id, answer)
-                    last = True  # what IAM has granted a moment ago is not renewed
+            token = issued.fresh()
+            if token is None:
+                async with issued.turn():
+                    token = issued.current()
+                    if token is None:
+                        exchange = self._exchange()
+                        while exchange.token is None:
+                            asking = await exchange.request()
+                            try:
+                                answer = yield _as_asked(asking, request)
+                                await answer.aread()
+                            except GeneratorExit:
+                                exchange.given_up()
+                                raise
+                            exchange.answered(answer, self._clock())
+                        token = exchange.token
+                        last = True  # what IAM has granted a moment ago is not renewed
             request.headers["X-Auth-Token"] = token
             response = yield request
             if last or not await _is_refused(response, self._clock()):
                 return
             issued.discard(token)
+            self._tokens.on_request()  # it is sent once more
+
+    def _exchange(self) -> Exchange:
+        return Exchange(self._tokens, self._project_id, self._namespace, doubtful=self._doubtful)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Refuse: the token is shared between concurrent calls of one event loop."""
@@ -170,18 +189,21 @@ class GrantedTokenAuth(httpx.Auth):
 class ProofAuth(httpx.Auth):
     """Asks IAM for a token without a project and sends nothing else: it shows that the credential is good."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, *, clock: Clock) -> None:
         self._tokens = tokens
+        self._clock = clock
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Ask IAM in the place of what was to be sent; raises the CloudError of a refusal."""
         issued = self._tokens.of(None)
-        seen = issued.answers
         async with issued.turn():
-            issued.current(seen)
-            answer = yield _as_asked(await self._tokens.request(None), request)
-            await answer.aread()
-            issued.discard(self._tokens.accept(None, answer))
+            issued.current()
+            exchange = Exchange(self._tokens, None)
+            while exchange.token is None:
+                answer = yield _as_asked(await exchange.request(), request)
+                await answer.aread()
+                exchange.answered(answer, self._clock())
+            issued.discard(exchange.token)
 
 
 def _as_asked(asking: httpx.Request, request: httpx.Request) -> httpx.Request:

@@ -76,6 +76,11 @@ class Budget:
         self._fill(now)
         return self._tokens < 1.0 - _ROUNDING
 
+    def spend(self, now: float) -> None:
+        """Count a request that goes in any case, such as one for a token: the calls after it wait for it."""
+        self._fill(now)
+        self._tokens -= 1.0
+
     def unused(self) -> None:
         """Take back a call that was counted and not made."""
         self._tokens = min(self._tokens + 1.0, 1.0 if self._probing else self._burst)

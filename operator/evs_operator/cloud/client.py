@@ -7,6 +7,7 @@ connection names (environment variables such as SSL_CERT_FILE or HTTPS_PROXY cha
 from __future__ import annotations
 
 import asyncio
+import copy
 import re
 import ssl
 from datetime import UTC, datetime
@@ -74,6 +75,12 @@ class EvsClient:
         self._extensions = {"timeout": httpx.Timeout(read_timeout, connect=connect_timeout, pool=None).as_dict()}
         self._url = network.url
         self._headers = httpx.Headers({"Host": self._where, **_HEADERS})
+
+    def with_auth(self, auth: httpx.Auth) -> Self:
+        """Return a client with another authentication that shares connections and all else with this one."""
+        other = copy.copy(self)
+        other._auth = auth
+        return other
 
     async def get_job(self, project_id: str, job_id: str) -> Job:
         """Query one job (`GET /v1/{project_id}/jobs/{job_id}`); raises CloudError and nothing else."""

@@ -99,6 +99,16 @@ class AllowList:
             f"if that is meant, name it exactly with --allow-endpoint https://{shown}"
         )
 
+    def realm_of(self, url: str) -> str:
+        """Name the cloud that an allowed origin belongs to: its domain, or the origin where that was named exactly."""
+        wanted = origin(url)
+        host = urlsplit(wanted).hostname or ""
+        if wanted in self._exact:
+            return wanted
+        domains = [suffix for suffix in self._suffixes if host.endswith(suffix)]
+        domains += [suffix for suffix in self._public if _is_service(host, suffix)]
+        return max(domains, key=len, default=wanted)
+
     def _is_public_service(self, host: str) -> bool:
         return any(_is_service(host, suffix) for suffix in self._public)
 

@@ -111,9 +111,13 @@ class ActionRequired(CloudError):
 
 
 class Unauthorized(ActionRequired):
-    """The credential is refused; `retry_after` in seconds where it is known when trying again makes sense."""
+    """The credential is refused; `retry_after` in seconds where it is known when trying again makes sense.
+
+    `of_project`: this project was refused, and nothing says that others would be.
+    """
 
     retry_after: float | None = None
+    of_project = False
 
 
 class AccessKeyLocked(Unauthorized):
@@ -127,7 +131,9 @@ class Forbidden(ActionRequired):
 
 
 class WrongProject(ActionRequired):
-    """The project is not the credential's."""
+    """The project is not the credential's; `proven` where the credential is known to be good for others."""
+
+    proven = False
 
 
 class EndpointInvalid(ActionRequired):

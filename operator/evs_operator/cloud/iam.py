@@ -16,10 +16,14 @@ from .body import object_of
 from .classify import error_of
 from .credentials import Password
 from .issued import Issued, Issuer
+from .kept import Kept
 from .times import parse_time
 
 RENEW_BEFORE: Final = timedelta(hours=1)
 _LIFE: Final = timedelta(hours=24)
+_OF_NAMESPACE: Final = 32
+_IN_ALL: Final = 512
+"""Tokens of one identity that are kept: those asked for by one namespace, and all."""
 _HEADERS: Final = {"Accept": "application/json"}
 
 
@@ -57,7 +61,11 @@ class PasswordRequests:
 
 
 class Tokens:
-    """The tokens of one identity, one for each project; `hold` is told of each before it is used."""
+    """The tokens of one identity, one for each project; `hold` is told of each before it is used.
+
+    They are kept until their end. A namespace has a few at a time: one that names project after project pushes out its
+    own tokens and nobody else's.
+    """
 
     def __init__(
         self, requests: TokenRequests, *, clock: Callable[[], datetime], hold: Callable[[str], None] | None = None
@@ -65,22 +73,31 @@ class Tokens:
         self._requests = requests
         self._clock = clock
         self._hold = hold or (lambda secret: None)
-        self._issuer = Issuer()
-        self._by_project: dict[str | None, Issued[str]] = {}
+        self.on_request: Callable[[], None] = lambda: None
+        self.issuer = Issuer()
+        self._kept: Kept[str | None, Issued[str]] = Kept(_OF_NAMESPACE, _IN_ALL, lambda issued: issued.busy)
 
-    def of(self, project_id: str | None) -> Issued[str]:
-        """Return the token of a project, issued or not."""
-        if project_id not in self._by_project:
-            self._by_project[project_id] = Issued(self._issuer, renew_before=RENEW_BEFORE, clock=self._clock)
-        return self._by_project[project_id]
+    def of(self, project_id: str | None, namespace: str = "") -> Issued[str]:
+        """Return the token of a project, issued or not, for a call of that namespace."""
+        issued = self._kept.get(project_id)
+        if issued is None:
+            issued = Issued(self.issuer, renew_before=RENEW_BEFORE, clock=self._clock, scope=project_id)
+            self._kept.put(project_id, namespace, issued)
+        return issued
 
     def held(self) -> list[str]:
-        """Return all tokens that are held now."""
-        return [issued.value for issued in self._by_project.values() if issued.value is not None]
+        """Return all tokens that are held now; those that have ended are forgotten."""
+        now = self._clock()
+        for project_id, issued in list(self._kept.items()):
+            if issued.ends_at is not None and issued.ends_at < now and not issued.busy:
+                self._kept.drop(project_id)
+        return [issued.value for issued in self._kept if issued.value is not None]
 
     async def request(self, project_id: str | None) -> httpx.Request:
         """Build the request for the token of a project; raises Unauthorized where there is nothing to ask with."""
-        return await self._requests.request(project_id)
+        asking = await self._requests.request(project_id)
+        self.on_request()
+        return asking
 
     def accept(self, project_id: str | None, response: httpx.Response) -> str:
         """Keep and return the token of an answer that is read; raise the CloudError of a refusal."""
@@ -92,7 +109,12 @@ class Tokens:
         error = _refusal(response, now)
         if isinstance(error, errors.Unauthorized):
             error.advice = self._requests.advice
-        return self.of(project_id).refuse(error)
+        raise error
+
+    def granted_elsewhere(self, project_id: str | None) -> str | None:
+        """Return another project whose token is held, the one used last; None where there is none."""
+        held = [p for p, issued in self._kept.items() if issued.value is not None and p not in (project_id, None)]
+        return held[-1] if held else None
 
 
 def iam_origin(endpoint: str) -> str:

@@ -36,10 +36,12 @@ class MachineKeys:
         self._origin = source.endpoint.rstrip("/")
         self._clock = clock
         self._hold = hold or (lambda secret: None)
+        self.on_request: Callable[[], None] = lambda: None
         self.issued: Issued[AccessKey] = Issued(Issuer(), renew_before=_RENEW_BEFORE, clock=clock)
 
     def token_request(self) -> httpx.Request:
         """Build the request for a token of the metadata service."""
+        self.on_request()
         headers = {"X-Metadata-Token-Ttl-Seconds": "21600", "Content-Length": "0"}
         return httpx.Request("PUT", f"{self._origin}/meta-data/latest/api/token", headers=headers)
 
@@ -48,6 +50,7 @@ class MachineKeys:
         headers = {"Accept": "application/json"}
         if token_answer.status_code not in _WITHOUT_TOKENS:
             headers["X-Metadata-Token"] = self._token(token_answer)
+        self.on_request()
         return httpx.Request("GET", f"{self._origin}/openstack/latest/securitykey", headers=headers)
 
     def accept(self, response: httpx.Response) -> AccessKey:

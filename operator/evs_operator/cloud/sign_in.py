@@ -35,22 +35,31 @@ class SignIn:
             case AccessKey() | Token():
                 pass
 
-    def auth(self, project_id: str) -> httpx.Auth:
-        """Return the authentication for calls to one project."""
+    def on_request(self, spend: Callable[[], None]) -> None:
+        """Have each request told of, before it goes, that comes on top of the one that is authenticated."""
+        for issuing in (self._tokens, self._keys, self._signer):
+            if issuing is not None:
+                issuing.on_request = spend
+
+    def auth(self, project_id: str, *, namespace: str = "", doubtful: bool = False) -> httpx.Auth:
+        """Return the authentication for calls to one project, on behalf of a namespace.
+
+        `doubtful` where the namespace may name a project that is not the credential's.
+        """
         match self._credentials:
             case AccessKey():
                 return AccessKeyAuth(self._credentials, project_id, signer=self._signer)
             case Token():
                 return TokenAuth(self._credentials)
         if self._tokens is not None:
-            return GrantedTokenAuth(self._tokens, project_id, clock=self._clock)
+            return GrantedTokenAuth(self._tokens, project_id, clock=self._clock, namespace=namespace, doubtful=doubtful)
         if self._keys is not None:
             return MachineKeyAuth(self._keys, project_id, signer=self._signer, clock=self._clock)
         raise TypeError(type(self._credentials).__name__)
 
     def proof(self) -> httpx.Auth | None:
         """Return an authentication that only signs in; None where a call to any project shows the same."""
-        return None if self._tokens is None else ProofAuth(self._tokens)
+        return None if self._tokens is None else ProofAuth(self._tokens, clock=self._clock)
 
     def literals(self) -> Iterator[str]:
         """Yield every secret value that is held, for redaction."""

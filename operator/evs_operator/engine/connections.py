@@ -151,8 +151,14 @@ class Connections:
             self._poller.wake(affected)
             self._wake()
 
-    def _poll_healed(self, key: ObjectKey) -> None:
-        self._poller.wake([entry for entry in self._poller.jobs_of(key) if not entry.busy])
+    def _poll_healed(self, key: ObjectKey, project_id: str | None) -> None:
+        """Poll what waited for a credential, or for one project alone, to be accepted again."""
+        session = self._sessions.get(key)
+        own = session.spec.project_id if session is not None and session.spec is not None else None
+        waiting = [entry for entry in self._poller.jobs_of(key) if not entry.busy]
+        if project_id is not None:
+            waiting = [e for e in waiting if e.spec is not None and (e.spec.project_id or own) == project_id]
+        self._poller.wake(waiting)
         self._wake()
 
     def _poll_jobs_of(self, key: ObjectKey, namespace: str | None = None) -> None:

@@ -114,8 +114,10 @@ class DueTimes:
             wait = intervals.within_grace(self._clock.at(start), now, intervals.after_failure(entry, passing=True))
             if wait is not None:
                 return wait
-        if session is not None and session.block is not None:
-            return max(session.block.retry_at - now, 0.0)
+        project_id = entry.spec.project_id if entry.spec is not None else None
+        block = session.block_for(entry.namespace, project_id) if session is not None else None
+        if block is not None:
+            return max(block.retry_at - now, 0.0)
         return intervals.after_failure(entry, passing=observation.reason.passing)
 
     def estimate_for(self, entry: Entry, observation: Observation | None) -> float | None:

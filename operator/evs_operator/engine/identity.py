@@ -1,65 +1,66 @@
 """One credential at one endpoint: whether the cloud accepts it, and who may find out.
 
 Every call with it goes through `ask`. While it is not known that the credential is good, one call is made at a time and
-its verdict is that of all who wait: an access key is locked after a few wrong signatures, a user after a few wrong
-passwords. A refusal stops the calls of every connection that uses the credential, but for one try now and then.
+what it meets is met for all who would meet it too: an access key is locked after a few wrong signatures, a user after a
+few wrong passwords. Whose a refusal is, the project's or the credential's, `verdicts` knows; where that has to be found
+out, one call about another project, or about none, does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from evs_operator.api.reasons import ConnectionReason
 from evs_operator.cloud import errors
-from evs_operator.cloud.credentials import AccessKey, Credentials
+from evs_operator.cloud.budget import Budget
+from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.sign_in import SignIn
 from evs_operator.core.observation import Trouble, trouble_of
 from evs_operator.kube.objects import ObjectKey
 
-from .redaction import CallRedaction, Redaction
+from .redaction import CallRedaction
+from .verdicts import Block, Verdicts
+
+__all__ = ["Asker", "Block", "Identity"]
 
 T = TypeVar("T")
 
-_TRY: Final = 60.0
-_LONGEST_TRY: Final = 300.0
-_ASKED_TRY: Final = 5.0
-"""Seconds after a refused call in which requests of persons share its verdict."""
-_ASKED_TRIES: Final = 3
-"""Refusals in a row after which such requests wait a minute too: a key is locked after five."""
 _PROVEN_FOR: Final = 60.0
 """Seconds after an accepted call in which calls need not wait for each other."""
-_KEPT_UNUSED: Final = 300.0
+_LET_BY: Final = 5.0
+"""Seconds after which a call that waits for the verdict of another goes all the same."""
 
 _ACCEPTED: Final = (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected)
 """Answers of EVS that are not about the credential."""
 _SHARED: Final = (errors.Unreachable, errors.PollTimeout, errors.RateLimited, errors.EndpointInvalid)
-"""Troubles that the next call would meet as well."""
+"""Troubles that the next call might meet as well."""
+_OTHER_PROJECT: Final = (
+    "The credential is accepted for other projects: set spec.projectId to one that it may ask about, "
+    "or grant its user a role in this project."
+)
 
 
-@dataclass(slots=True, eq=False)
-class Block:
-    """Why nothing is asked now, and when one call may try again (seconds of the epoch)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Asker:
+    """On whose behalf a call is made: about which project, for which namespace, by which `way` (a connection object).
 
-    trouble: Trouble
-    reason: ConnectionReason
-    retry_at: float
-    tries: int = 1
-    since: float = 0.0
-    locked: bool = False
+    `doubtful` where the namespace may name a project that is not the credential's; `fallback` is then the project that
+    the connection names itself. `prove` makes one call about another project, or about none, past this identity.
+    """
 
-    def ends_at(self, *, urgent: bool = False) -> float:
-        """Return when the next call may go; one that a person asks for need not wait for its turn."""
-        if not urgent or self.locked:
-            return self.retry_at
-        return min(self.retry_at, self.since + (_ASKED_TRY if self.tries <= _ASKED_TRIES else _TRY))
+    project: str | None = None
+    namespace: str = ""
+    way: object = None
+    doubtful: bool = False
+    fallback: str | None = None
+    prove: Callable[[str | None], Awaitable[None]] | None = None
 
-    def lasts(self, now: float, *, urgent: bool = False) -> bool:
-        """Tell whether no call may go."""
-        return now < self.ends_at(urgent=urgent)
+
+NOBODY: Final = Asker()
 
 
 class Identity:
@@ -75,20 +76,24 @@ class Identity:
         now: Callable[[], float],
         on_change: Callable[[Identity, bool], None],
         redact: CallRedaction,
+        on_project: Callable[[Identity, str], None] = lambda identity, project: None,
     ) -> None:
         self.credentials = credentials
         self.sign_in = sign_in
         self.redact = redact
         self.accepted = False
-        self.refusal: Block | None = None
+        self.budget: Budget | None = None
         self.unused_since: float | None = None
         self._now = now
         self._on_change = on_change
-        self._accepted_at = float("-inf")
-        self._alone = asyncio.Lock()
-        self._verdicts = 0
-        self._last: errors.CloudError | None = None
+        self._on_project = on_project
+        self._verdicts = Verdicts()
+        self._accepted_at = self._confirmed_at = float("-inf")
+        self._alone, self._doubt = asyncio.Lock(), asyncio.Lock()
+        self._met = 0
+        self._last: tuple[errors.CloudError, Asker] | None = None
         self._users: set[ObjectKey] = set()
+        sign_in.on_request(self.spend)
 
     def joined(self, connection: ObjectKey) -> None:
         """Take a connection that uses the credential from now on."""
@@ -101,132 +106,177 @@ class Identity:
         self.redact.owned_by(key.namespace for key in self._users)
 
     @property
+    def refusal(self) -> Block | None:
+        """Why nobody may ask with this credential now."""
+        return self._verdicts.refusal
+
+    @property
     def tried(self) -> bool:
         """True once a call told something of the credential or of the way to the cloud."""
-        return self.accepted or self._verdicts > 0
+        return self.accepted or self._met > 0
 
-    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+    def block_of(self, project: str | None, namespace: str) -> Block | None:
+        """Return why a namespace may not ask about a project now."""
+        return self._verdicts.of(project or "", namespace)
+
+    def goes_elsewhere(self, project: str | None, within: float) -> bool:
+        """Tell whether the cloud answered about another project in the last seconds."""
+        return self._verdicts.accepted_elsewhere(project or "", self._now(), within) is not None
+
+    def spend(self) -> None:
+        """Count a request that was not taken from the budget before: one for a token, or to find out."""
+        if self.budget is not None:
+            self.budget.spend(self._now())
+
+    async def ask(self, call: Callable[[], Awaitable[T]], asker: Asker = NOBODY) -> T:
         """Make a call; raises its CloudError, or that of the call that was waited for (`shared`)."""
         if self._is_proven():
-            return await self._judged(call)
-        seen = self._verdicts
-        async with self._alone:
-            if self._verdicts != seen and self._last is not None and not self._is_proven():
-                error = copy.copy(self._last)  # each caller adds its own traceback
-                error.shared = True
+            return await self._judged(call, asker)
+        seen = self._met
+        if not await self._turn():
+            return await self._judged(call, asker)
+        try:
+            if self._met != seen and not self._is_proven() and (error := self._met_again(asker)) is not None:
                 raise error
             if not self._is_proven():
-                return await self._judged(call)
-        return await self._judged(call)
+                return await self._judged(call, asker)
+        finally:
+            self._alone.release()
+        return await self._judged(call, asker)
 
     def lock_out(self, trouble: Trouble, wait: float) -> None:
-        """Stop all calls for `wait` seconds: the access key was locked, perhaps by somebody else."""
+        """Stop all calls for `wait` seconds: the same access key was locked at another endpoint."""
         now = self._now()
         if self.refusal is None or self.refusal.retry_at < now + wait:
             tries = self.refusal.tries if self.refusal else 1
-            self.refusal = Block(trouble, ConnectionReason.UNAUTHORIZED, now + wait, tries, now, locked=True)
+            block = Block(trouble, ConnectionReason.UNAUTHORIZED, now + wait, tries, now, locked=True)
+            self._verdicts.refuse_all(block, "", "")
             self.accepted = False
             self._on_change(self, False)
+
+    async def _turn(self) -> bool:
+        """Wait until no other call is out to tell the verdict; return False where that takes too long."""
+        try:
+            async with asyncio.timeout(_LET_BY):
+                await self._alone.acquire()
+        except TimeoutError:
+            return False
+        return True
 
     def _is_proven(self) -> bool:
         return self.accepted and self._now() < self._accepted_at + _PROVEN_FOR
 
-    async def _judged(self, call: Callable[[], Awaitable[T]]) -> T:
+    def _met_again(self, asker: Asker) -> errors.CloudError | None:
+        """Return what the last call met, where this one would meet it as well."""
+        if self._last is None:
+            return None
+        met, whose = self._last
+        if isinstance(met, errors.Unauthorized | errors.EndpointRefused):
+            block = self.block_of(asker.project, asker.namespace)
+            same = block is not None and block.lasts(self._now())
+        elif isinstance(met, errors.RateLimited):
+            same = True
+        else:
+            same = whose.way == asker.way and (isinstance(met, errors.Unreachable) or whose.project == asker.project)
+        if not same:
+            return None
+        error = copy.copy(met)  # each caller adds its own traceback
+        error.shared = True
+        return error
+
+    async def _judged(self, call: Callable[[], Awaitable[T]], asker: Asker) -> T:
         started = self._now()
         try:
             result = await call()
         except errors.CloudError as error:
-            self._judge(error, started)
+            await self._judge(error, started, asker)
             raise
-        self._accept(started)
+        self._accept(started, asker.project)
         return result
 
-    def _judge(self, error: errors.CloudError, started: float) -> None:
+    async def _judge(self, error: errors.CloudError, started: float, asker: Asker) -> None:
         if isinstance(error, errors.Unauthorized):
-            self._refuse(error, ConnectionReason.UNAUTHORIZED, started)
+            await self._refused(error, started, asker)
         elif isinstance(error, errors.EndpointRefused):
-            self._refuse(error, ConnectionReason.ENDPOINT_NOT_ALLOWED, started)
+            self._refuse(error, ConnectionReason.ENDPOINT_NOT_ALLOWED, started, asker)
+        elif isinstance(error, errors.WrongProject) and error.proven:
+            self._accept(started, None)
         elif isinstance(error, _ACCEPTED) and not error.signing_in:
-            self._accept(started)
+            self._accept(started, asker.project)
         elif isinstance(error, _SHARED):
-            self._verdicts, self._last = self._verdicts + 1, error
+            self._met, self._last = self._met + 1, (error, asker)
 
-    def _accept(self, started: float) -> None:
+    def _accept(self, started: float, project: str | None) -> None:
         if self.refusal is not None and started <= self.refusal.since:
             return  # it was under way when the refusal came
-        news, healed = not self.accepted, self.refusal is not None
-        self.accepted, self.refusal, self._last = True, None, None
-        self._accepted_at = self._now()
+        news, healed, now = not self.accepted, self.refusal is not None, self._now()
+        self.accepted, self._last, self._accepted_at = True, None, now
+        project_healed = self._verdicts.accept(project or "", started, now)
         if news:
             self._on_change(self, healed)
+        if project_healed:
+            self._on_project(self, project or "")
 
-    def _refuse(self, error: errors.CloudError, reason: ConnectionReason, started: float) -> None:
-        self._verdicts, self._last = self._verdicts + 1, error
+    async def _refused(self, error: errors.Unauthorized, started: float, asker: Asker) -> None:
+        """Find out whose a refusal is, and keep it."""
         if self.refusal is not None and started <= self.refusal.since:
             return  # it was under way when that was known
-        now = self._now()
-        tries = self.refusal.tries + 1 if self.refusal else 1
+        if await self._is_everyones(error, asker):
+            self._refuse(error, ConnectionReason.UNAUTHORIZED, started, asker)
+            return
+        self._met, self._last = self._met + 1, (error, asker)
+        if not error.advice and self.accepted:
+            error.advice = _OTHER_PROJECT
+        project = asker.project or ""
+        before = self._verdicts.of_project(project)
+        if before is None or started > before.since:
+            block = Block.after(
+                before,
+                trouble_of(error, self.redact),
+                ConnectionReason.UNAUTHORIZED,
+                self._now(),
+                named=error.retry_after,
+            )
+            self._verdicts.refuse(project, block)
+
+    async def _is_everyones(self, error: errors.Unauthorized, asker: Asker) -> bool:
+        """Tell whether a refusal is that of the credential, and not of the project alone."""
+        if error.of_project:
+            return False
+        elsewhere = self._verdicts.accepted_elsewhere(asker.project or "", self._now())
+        if elsewhere is not None and (error.signing_in or not self._verdicts.struck):
+            return False  # those who have a token go on; others will tell
+        if asker.prove is None or error.signing_in or (elsewhere is None and not asker.doubtful):
+            return True
+        return await self._is_refused_for(elsewhere or asker.fallback, asker.prove)
+
+    async def _is_refused_for(self, project: str | None, prove: Callable[[str | None], Awaitable[None]]) -> bool:
+        """Make one call about another project, None for none; once a minute, however many want to know."""
+        async with self._doubt:
+            started = self._now()
+            if self.refusal is not None and self.refusal.lasts(started):
+                return True
+            if started < self._confirmed_at + _PROVEN_FOR:
+                return False
+            try:
+                await prove(project)
+            except errors.Unauthorized:
+                self._verdicts.was_tried(project or "")
+                return True
+            except errors.CloudError:
+                return False  # it is not known
+            self._confirmed_at = started
+            self._accept(started, project)
+            return False
+
+    def _refuse(self, error: errors.CloudError, reason: ConnectionReason, started: float, asker: Asker) -> None:
+        self._met, self._last = self._met + 1, (error, asker)
+        if self.refusal is not None and started <= self.refusal.since:
+            return  # it was under way when that was known
         named = error.retry_after if isinstance(error, errors.Unauthorized) else None
-        wait = max(named or 0.0, min(_TRY * tries, _LONGEST_TRY))
         locked = isinstance(error, errors.AccessKeyLocked)
-        self.refusal = Block(trouble_of(error, self.redact), reason, now + wait, tries, now, locked)
+        trouble = trouble_of(error, self.redact)
+        block = Block.after(self.refusal, trouble, reason, self._now(), named=named, locked=locked)
+        self._verdicts.refuse_all(block, asker.project or "", asker.namespace)
         self.accepted = False
         self._on_change(self, False)
-
-
-class Identities:
-    """All credentials in use, by endpoint and credential: connections that have both in common share one."""
-
-    def __init__(
-        self,
-        now: Callable[[], float],
-        sign_in: Callable[[Credentials, Callable[[str], None]], SignIn],
-        on_change: Callable[[Identity, bool], None],
-        redaction: Redaction,
-    ) -> None:
-        self._now = now
-        self._redaction = redaction
-        self._sign_in = sign_in
-        self._on_change = on_change
-        self._by_key: dict[tuple[str, Credentials], Identity] = {}
-
-    def __iter__(self) -> Iterator[Identity]:
-        return iter(list(self._by_key.values()))
-
-    def of(self, endpoint: str, credentials: Credentials) -> Identity:
-        """Return the identity of a credential at an endpoint, an origin."""
-        key = (endpoint, credentials)
-        if key not in self._by_key:
-            redact = self._redaction.for_call()
-            sign_in = self._sign_in(credentials, lambda secret: redact.hold((secret,)))
-            redact.hold(sign_in.literals())
-            self._by_key[key] = Identity(credentials, sign_in, self._now, self._changed, redact)
-        return self._by_key[key]
-
-    def keep_secrets(self) -> None:
-        """Forget the secrets that no credential holds any more."""
-        for identity in self:
-            identity.redact.hold(identity.sign_in.literals())
-        self._redaction.keep([identity.redact for identity in self])
-
-    def forget_unused(self, used: Collection[Identity]) -> None:
-        """Forget credentials that no connection has used for five minutes; before, a lock still counts."""
-        now = self._now()
-        for key, identity in list(self._by_key.items()):
-            if identity in used:
-                identity.unused_since = None
-            elif identity.unused_since is None:
-                identity.unused_since = now
-            elif now - identity.unused_since >= _KEPT_UNUSED:
-                del self._by_key[key]
-
-    def _changed(self, identity: Identity, healed: bool) -> None:
-        self._on_change(identity, healed)
-        refusal = identity.refusal
-        if refusal is None or not refusal.locked or not isinstance(identity.credentials, AccessKey):
-            return
-        for other in self:
-            credentials = other.credentials
-            same = isinstance(credentials, AccessKey) and credentials.access_key == identity.credentials.access_key
-            if same and other is not identity and (other.refusal is None or not other.refusal.locked):
-                other.lock_out(refusal.trouble, refusal.retry_at - self._now())

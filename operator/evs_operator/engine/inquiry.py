@@ -57,14 +57,16 @@ class Inquiry:
                 entry.failures += 1
                 entry.held_until = trouble.again_at if entry.request_open else None
                 return None, None, trouble.trouble
+            asked_with = session.identity
             if call is not session.budget or self._clock() < session.budget.paused_until:
                 return session, project_id, None
             observation = await self._poll(entry, session, project_id, client)
             if not isinstance(observation, Trouble):
                 break
-            if observation.reason is not Reason.UNAUTHORIZED or session.block is not None:
+            if observation.reason is not Reason.UNAUTHORIZED or session.identity in (None, asked_with):
                 entry.failures += 1
                 break
+            session.budget.spend(self._clock())
             # refused, but the Secret holds another credential by now: that one is tried at once
         return session, project_id, observation
 
@@ -73,6 +75,7 @@ class Inquiry:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         started, budget = self._clock(), session.budget
         entry.last_poll = started
+        entry.calls += 1
         self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
         try:
             async with self.calls.begin(entry.uid, entry.spec.target()):
@@ -100,7 +103,7 @@ class Inquiry:
         """Take the consequences of a failed call for its connection, and say what it means for the job."""
         now = self._clock()
         if error.shared or error.signing_in:
-            budget.unused()  # EVS was not asked
+            budget.unused()  # EVS was not asked; a request for a token has been counted
         elif isinstance(error, errors.RateLimited):
             self._metrics.throttled.inc()
             budget.throttled(now, error.retry_after, started)

@@ -24,7 +24,8 @@ from evs_operator.kube.api import KubeApi, KubeError
 from . import credentials as made_of
 from .clock import Clock
 from .faults import Faults, in_words
-from .identity import Block, Identities, Identity
+from .identities import Identities
+from .identity import Block, Identity
 from .redaction import Redaction
 from .secret_reader import SecretReader
 from .session import Session, title
@@ -58,6 +59,7 @@ class Opener:
         platform: PlatformAuth,
         redaction: Redaction,
         on_judged: Callable[[Identity, bool], None],
+        on_project: Callable[[Identity, str], None],
         retire: Callable[[Session], None],
         on_change: Callable[[Session], None],
     ) -> None:
@@ -68,7 +70,9 @@ class Opener:
         self._retire = retire
         self._on_change = on_change
         self._secrets = SecretReader(api, clock)
-        self._identities = Identities(clock, self._sign_in, on_judged, redaction)
+        self._identities = Identities(
+            clock, self._sign_in, on_judged, redaction, on_project=on_project, realm_of=allow.realm_of
+        )
         self._budgets = Budgets()
         self._faults = Faults(clock, _log)
 
@@ -115,6 +119,7 @@ class Opener:
         endpoint = origin(spec.endpoint)
         session.identity = self._identities.of(endpoint, credentials)
         session.budget = self._budgets.join(session.key, (endpoint, credentials), limit_of(spec), self._clock())
+        session.identity.budget = session.budget
         session.credentials_seen += 1
         session.identity.joined(session.key)
         self._on_change(session)

@@ -76,11 +76,12 @@ class Poller:
         session = self._sessions.find(entry.namespace, entry.spec)
         if session is None or session.spec is None:
             return None
-        if session.block and session.block.lasts(self._clock(), urgent=entry.request_open):
+        block = session.block_for(entry.namespace, entry.spec.project_id)
+        if block is not None and block.lasts(self._clock(), urgent=entry.request_open):
             return None
         if entry.history is None:
             entry.history = intervals.recalled(entry, session.uid, self._clock)
-        if session.credentials is None and session.block is None:
+        if session.credentials is None and session.own_block is None:
             return session.key, None  # whose budget it is the Secret tells
         return session.budget, session.budget
 
@@ -89,7 +90,7 @@ class Poller:
 
         `call` is the budget that one call was taken from, None where none was.
         """
-        version, last_poll = entry.version, entry.last_poll
+        version, calls = entry.version, entry.calls
         try:
             with self._tracing.span("evsjob", _named(entry)):
                 await self._process(entry, call)
@@ -103,7 +104,7 @@ class Poller:
             _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name, extra=_named(entry))
             self._scheduler.schedule(entry, self._clock() + 60.0)
         finally:
-            if call is not None and entry.last_poll == last_poll:
+            if call is not None and entry.calls == calls:
                 call.unused()
         if entry.uid in self._woken:
             self._woken.discard(entry.uid)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from evs_operator.api.connection import ConnectionSpec
 from evs_operator.api.object_names import shown
@@ -19,14 +20,21 @@ from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.job import Job
+from evs_operator.cloud.kept import Kept
 from evs_operator.core.observation import Trouble, trouble_of
 from evs_operator.kube.objects import ObjectKey
 
-from .identity import Block, Identity
+from .identity import Asker, Block, Identity
 from .redaction import CallRedaction
 
 __all__ = ["Block", "Caller", "Session"]
 
+T = TypeVar("T")
+
+_CLIENTS: Final = 16
+"""Clients of a connection that are kept, one for each namespace and project."""
+_GOES: Final = 120.0
+"""Seconds for which an answer about one project says that trouble with another is that project's alone."""
 _SHOWN = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.ENDPOINT_INVALID})
 """Troubles on the way to the cloud that a connection tells, beside its jobs."""
 
@@ -36,7 +44,7 @@ class Session:
     """State of a connection. Times are seconds of the epoch.
 
     Of its Secrets only the credential and the trust that were made of them are kept; `authority` is the SHA-256 of the
-    CA that is trusted, empty for the public ones.
+    CA that is trusted, empty for the public ones. All `clients` share the sockets of `wire`.
     """
 
     key: ObjectKey
@@ -49,7 +57,8 @@ class Session:
     identity: Identity | None = None
     budget: Budget = field(default_factory=lambda: Budget(1, 1))
     authority: bytes = b""
-    clients: dict[str, Caller] = field(default_factory=dict)
+    wire: EvsClient | None = None
+    clients: Kept[tuple[str, str], Caller] = field(default_factory=lambda: Kept(_CLIENTS, _CLIENTS))
     tls: ssl.SSLContext | None = None
     trouble: Trouble | None = None
     trouble_since: float = 0.0
@@ -64,6 +73,12 @@ class Session:
     def block(self) -> Block | None:
         """Why the connection cannot be used now: of its own, or because its credential was refused."""
         return self.own_block or (self.identity.refusal if self.identity else None)
+
+    def block_for(self, namespace: str, project_id: str | None) -> Block | None:
+        """Return why a namespace may not ask about a project now; None stands for the connection's own project."""
+        if self.own_block is not None or self.identity is None:
+            return self.own_block
+        return self.identity.block_of(project_id or (self.spec.project_id if self.spec else None), namespace)
 
     @property
     def credentials(self) -> Credentials | None:
@@ -84,55 +99,52 @@ class Session:
         """Forget what was read and made of it."""
         if self.identity is not None:
             self.identity.left(self.key)
-        self.identity = self.tls = self.trouble = None
+        self.identity = self.tls = self.trouble = self.wire = None
         self.authority = b""
         self.clients.clear()
 
 
 class Caller:
-    """A client of one session and project, with the session's credential of the time when it was made."""
+    """A client of one session for one namespace and project, with the credential of the time when it was made."""
 
     def __init__(
         self,
         client: EvsClient,
         session: Session,
         identity: Identity,
+        asker: Asker,
         now: Callable[[], float],
         on_change: Callable[[Session], None],
     ) -> None:
         self._client = client
         self._session = session
         self._identity = identity
+        self._asker = asker
         self._now = now
         self._on_change = on_change
 
     async def get_job(self, project_id: str, job_id: str) -> Job:
         """Query one job within what the credential may; raises CloudError and nothing else."""
-        try:
-            job = await self._identity.ask(lambda: self._client.get_job(project_id, job_id))
-        except errors.CloudError as error:
-            self._troubled(error)
-            raise
-        self._went_through()
-        return job
+        return await self._told(lambda: self._client.get_job(project_id, job_id))
 
     async def prove(self, project_id: str | None) -> None:
         """Find out with one call whether the credential is accepted; raises CloudError where that is not known."""
-        try:
-            await self._identity.ask(lambda: self._client.prove(project_id, self._identity.sign_in.proof()))
-        except errors.CloudError as error:
-            self._troubled(error)
-            raise
-        self._went_through()
+        await self._told(lambda: self._client.prove(project_id, self._identity.sign_in.proof()))
 
     @property
     def redact(self) -> CallRedaction:
         """What redacts the answers to its calls."""
         return self._identity.redact
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+    async def _told(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call and have it judged; what it says of the way to the cloud is kept."""
+        try:
+            result = await self._identity.ask(call, self._asker)
+        except errors.CloudError as error:
+            self._troubled(error)
+            raise
+        self._went_through()
+        return result
 
     def _troubled(self, error: errors.CloudError) -> None:
         trouble = trouble_of(error, self._identity.redact)
@@ -140,6 +152,8 @@ class Caller:
             if not isinstance(error, errors.PassingError):
                 self._went_through()
             return
+        if self._identity.goes_elsewhere(self._asker.project, _GOES):
+            return  # one project's trouble is not the connection's
         if self._session.trouble is None:
             self._session.trouble_since = self._now()
         if self._session.trouble is None or self._session.trouble.reason is not trouble.reason:

@@ -27,6 +27,7 @@ from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 
+from .callers import Callers
 from .clock import Clock
 from .identity import Block, Identity
 from .opener import Opener, PlatformAuth, limit_of
@@ -35,7 +36,6 @@ from .session import Caller, Session, title
 from .tenancy import Tenancy
 
 _FOREVER: Final = float("inf")
-_RETIRED_FOR: Final = 60.0
 
 
 class ConnectionTroubleError(Exception):
@@ -79,13 +79,14 @@ class Sessions:
             platform=platform or PlatformAuth(),
             redaction=redaction or Redaction(clock),
             on_judged=self._judged,
+            on_project=self._project_healed,
             retire=self._retire,
             on_change=self.changed,
         )
-        self._retired: list[tuple[float, Caller]] = []
+        self._callers = Callers(lambda session, auth: self._evs_client(session, auth), clock, self.changed)
         self.tenancy = Tenancy(api, clock)
         self.on_change: Callable[[Session], None] = lambda session: None
-        self.on_healed: Callable[[ObjectKey], None] = lambda key: None
+        self.on_healed: Callable[[ObjectKey, str | None], None] = lambda key, project_id: None
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
@@ -166,14 +167,15 @@ class Sessions:
             session = await self._session_for(namespace, spec)
             if self._sessions.get(session.key) is session:
                 break  # else the connection changed meanwhile
-        if session.block and session.block.lasts(self._clock(), urgent=urgent):
-            again_at = None if session.own_block else session.block.ends_at(urgent=urgent)
-            raise ConnectionTroubleError(session.block.trouble, again_at)
+        block = session.block_for(namespace, spec.project_id)
+        if block is not None and block.lasts(self._clock(), urgent=urgent):
+            again_at = None if session.own_block else block.ends_at(urgent=urgent)
+            raise ConnectionTroubleError(block.trouble, again_at)
         project_id = spec.project_id or (session.spec.project_id if session.spec else None)
         if not project_id:
             what = f"no project: write spec.projectId here or in {title(session.key)}"
             raise ConnectionTroubleError(Trouble(Reason.INVALID_SPEC, what))
-        return session, project_id, self.client(session, project_id)
+        return session, project_id, self.client(session, project_id, namespace)
 
     async def _session_for(self, namespace: str, spec: EvsJobSpec) -> Session:
         """Return the session that an EvsJob may use, with its Secrets read; raises as `client_for`."""
@@ -208,19 +210,16 @@ class Sessions:
         """Tell that the status of a connection may have to be written."""
         self.on_change(session)
 
-    def client(self, session: Session, project_id: str | None) -> Caller:
+    def client(self, session: Session, project_id: str | None, namespace: str = "") -> Caller:
         """Return the client of a prepared session for one project; None is for proving the credential alone."""
-        caller = session.clients.get(project_id or "")
-        if caller is None:
-            if session.identity is None:
-                what = f"{title(session.key)}: the credential is not read yet"
-                raise ConnectionTroubleError(Trouble(Reason.CREDENTIALS_INVALID, what))
-            client = self._evs_client(session, session.identity.sign_in.auth(project_id or ""))
-            caller = Caller(client, session, session.identity, self._clock, self.changed)
-            session.clients[project_id or ""] = caller
-        return caller
+        if session.identity is None:
+            what = f"{title(session.key)}: the credential is not read yet"
+            raise ConnectionTroubleError(Trouble(Reason.CREDENTIALS_INVALID, what))
+        return self._callers.of(session, session.identity, project_id, namespace)
 
     def _evs_client(self, session: Session, auth: httpx.Auth) -> EvsClient:
+        if session.wire is not None:
+            return session.wire.with_auth(auth)
         endpoint = session.spec.endpoint if session.spec else ""
         return EvsClient(
             endpoint,
@@ -240,10 +239,7 @@ class Sessions:
 
     async def close_retired(self, now: float) -> None:
         """Close clients of credentials that were replaced a while ago, and forget what nobody uses."""
-        due = [caller for at, caller in self._retired if at <= now]
-        self._retired = [(at, caller) for at, caller in self._retired if at > now]
-        for caller in due:
-            await caller.aclose()
+        await self._callers.close_retired(now)
         self._opener.forget_unused(self)
 
     def keep_secrets(self) -> None:
@@ -272,9 +268,7 @@ class Sessions:
         self._retire(session)
 
     def _retire(self, session: Session) -> None:
-        """Forget what was read; calls under way may end before their client is closed."""
-        self._retired += [(self._clock() + _RETIRED_FOR, caller) for caller in session.clients.values()]
-        session.empty()
+        self._callers.retire(session)
         self.tenancy.forget(session.key)
 
     def _judged(self, identity: Identity, healed: bool) -> None:
@@ -282,7 +276,12 @@ class Sessions:
             if session.identity is identity:
                 self.changed(session)
                 if healed:
-                    self.on_healed(session.key)
+                    self.on_healed(session.key, None)
+
+    def _project_healed(self, identity: Identity, project_id: str) -> None:
+        for session in self:
+            if session.identity is identity:
+                self.on_healed(session.key, project_id)
 
 
 def short_name(key: ObjectKey) -> str:

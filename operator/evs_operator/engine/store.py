@@ -47,6 +47,8 @@ class Entry:
     `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
     say that it waits for its first call, `say_at` when that is looked at again.
 
+    `calls` counts those made for it, whatever they were about.
+
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
     """
@@ -78,6 +80,7 @@ class Entry:
     poll_at: float = 0.0
     last_poll: float | None = None
     history: PollHistory | None = None
+    calls: int = 0
     failures: int = 0
     write_failures: int = 0
     write_at: float = 0.0

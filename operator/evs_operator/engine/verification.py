@@ -108,7 +108,7 @@ class Verification:
         except errors.CloudError as error:  # what it means for the credential was noted where it was met
             self._again[session] = (self._clock() + wait, wait)
             if error.shared or error.signing_in:
-                budget.unused()
+                budget.unused()  # a request for a token has been counted
             elif isinstance(error, errors.RateLimited):
                 budget.throttled(self._clock(), error.retry_after, sent)
             elif isinstance(error, errors.Unreachable | errors.PollTimeout):

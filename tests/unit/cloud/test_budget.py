@@ -274,3 +274,25 @@ def test_a_pause_outlives_the_connection_that_met_it() -> None:
     assert budgets.join("a", "shared", (5, 5), 2.0).take(2.0) == 58.0
     budgets.leave("a", 100.0)
     assert budgets.join("a", "shared", (5, 5), 100.0).rate == 5.0
+
+
+def test_requests_that_go_in_any_case_are_waited_for_by_the_calls_after_them() -> None:
+    budget = Budget(2, 4)
+    assert [budget.take(0.0) for _ in range(2)] == [0.0, 0.0]
+    for _ in range(6):
+        budget.spend(0.0)
+    assert budget.take(0.0) == pytest.approx(2.5)
+    assert budget.take(2.5) == 0.0
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_calls_and_requests_beside_them_together_keep_to_the_limit(beside: list[bool]) -> None:
+    budget, now, made = Budget(5, 3), 0.0, 0
+    for token in beside:
+        now += budget.take(now)
+        if budget.take(now) == 0.0:
+            made += 1
+        if token:
+            budget.spend(now)
+            made += 1
+    assert made <= 3 + 5 * now + 3

