@@ -29,6 +29,8 @@ from .verification import Verification
 
 _RESYNC: Final = 300.0
 _NAMESPACES: Final = 5.0
+_POLLED_AGAIN: Final = 1.0
+"""Seconds after which the EvsJobs of a connection are polled again because it changed again."""
 _FORGETTING: Final = 60.0
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,8 @@ class Connections:
         self._next_namespaces = 0.0
         self._at_namespaces: asyncio.Task[None] | None = None
         self._next_forgetting = 0.0
+        self._polled: dict[ObjectKey, float] = {}
+        self._poll_later: set[ObjectKey] = set()
         sessions.on_change = writer.mark
         sessions.on_healed = self._poll_healed
 
@@ -94,6 +98,9 @@ class Connections:
 
     async def _round(self) -> None:
         now = self._clock()
+        self._polled = {key: at for key, at in self._polled.items() if now - at < _POLLED_AGAIN}
+        for key in self._poll_later - self._polled.keys():
+            self._poll_jobs_of(key)
         self._looks.start_due(self._sessions)
         self._verification.start_due(self._sessions)
         if now >= self._next_namespaces and (self._at_namespaces is None or self._at_namespaces.done()):
@@ -162,5 +169,12 @@ class Connections:
         self._wake()
 
     def _poll_jobs_of(self, key: ObjectKey, namespace: str | None = None) -> None:
+        """Poll the EvsJobs of a connection, or one namespace's; all of them once a second, however often it changes."""
+        if namespace is None:
+            if self._clock() - self._polled.get(key, float("-inf")) < _POLLED_AGAIN:
+                self._poll_later.add(key)
+                return
+            self._polled[key] = self._clock()
+            self._poll_later.discard(key)
         self._poller.wake([e for e in self._poller.jobs_of(key) if namespace in (None, e.namespace)])
         self._wake()

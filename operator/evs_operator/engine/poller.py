@@ -270,14 +270,7 @@ class Poller:
 
     def jobs_of(self, key: ObjectKey) -> list[Entry]:
         """Return the EvsJobs that mean a connection and have calls to come."""
-        return [
-            entry
-            for entry in self._store
-            if not entry.finished
-            and entry.spec is not None
-            and not entry.spec.suspend
-            and self._sessions.key_of(entry.namespace, entry.spec) == key
-        ]
+        return list(self._store.meant.of(key, self._sessions.key_of))
 
     def wake(self, entries: Iterable[Entry]) -> None:
         """Poll EvsJobs now, within their budget; one that is being looked at is looked at once more."""

@@ -22,6 +22,8 @@ from evs_operator.core.observation import Observation
 from evs_operator.core.phase import PENDING, Phase, phase_of
 from evs_operator.core.schedule import PollHistory
 
+from .meant import Meant, Place
+
 _STATUS_FIELDS: Final = frozenset(EvsJobStatus.__annotations__)
 _MAX_DELETED = 10_000
 _REQUEST_MOST: Final = 1024
@@ -47,7 +49,7 @@ class Entry:
     `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
     say that it waits for its first call, `say_at` when that is looked at again.
 
-    `calls` counts those made for it, whatever they were about.
+    `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about.
 
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
@@ -89,6 +91,7 @@ class Entry:
     told_version: int = 0
     late_version: int = 0
     waiting_version: int = 0
+    meant: Place | None = None
     say_at: float = 0.0
 
     @property
@@ -106,6 +109,7 @@ class Store:
         self._deleted: dict[str, None] = {}
         self._versions = itertools.count(1)
         self.received = 0
+        self.meant = Meant()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -143,6 +147,7 @@ class Store:
         entry = self._entries.pop(uid, None)
         if entry is not None:
             entry.deleted = True
+            self.meant.update(entry)
         return entry
 
     def retain(self, uids: Collection[str], before: float) -> list[Entry]:
@@ -165,6 +170,7 @@ class Store:
             entry.resource_version = resource_version
         self._take_status(entry, status)
         entry.anew = False
+        self.meant.update(entry)
 
     def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
         known = entry.version > 0
@@ -179,6 +185,7 @@ class Store:
         if not known or entry.generation != before[0]:
             self._take_spec(entry, body.get("spec"))
         self._take_status(entry, own_status(body.get("status")))
+        self.meant.update(entry)
         lost_its_end = was_finished and not entry.finished  # somebody else wrote the status
         if known and (entry.generation, entry.requested_at) == before and not lost_its_end:
             return Change.NONE

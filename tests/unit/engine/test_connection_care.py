@@ -261,6 +261,19 @@ async def test_a_changed_secret_of_a_connection_in_good_order_polls_its_jobs_at_
     assert care.poller.woken == ["job"]
 
 
+async def test_a_connection_that_changes_many_times_a_second_has_its_jobs_polled_once_a_second(care: Care) -> None:
+    care.poller.add("job")
+    for generation in range(1, 101):
+        care.event(generation=generation, region=f"r-{generation}")
+        care.world.now += 0.02
+        if generation % 25 == 0:
+            await care.connections._round()
+    assert 2 <= len(care.poller.woken) <= 3
+    care.poller.woken.clear()
+    await care.rounds(2)
+    assert care.poller.woken == ["job"], "what came last is polled for too"
+
+
 async def test_jobs_of_every_connection_that_shares_a_healed_credential_are_polled(care: Care) -> None:
     care.poller.add("job")
     care.poller.add("another", connectionRef={"kind": "EvsConnection", "name": "other"})
