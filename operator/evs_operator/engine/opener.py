@@ -33,6 +33,8 @@ from .session import Session, title
 DEFAULT_RATE: Final = 100
 """Requests per second where `rateLimit` names none: half of the gateway's documented default of 200 for an API."""
 DEFAULT_BURST: Final = 200
+_PATIENCE: Final = 10.0
+"""Seconds for which a Secret of a connection that works may be away or broken."""
 _FOREVER: Final = float("inf")
 
 _log = logging.getLogger(__name__)
@@ -92,6 +94,8 @@ class Opener:
         except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this connection alone
             self._faults.met(name, "cannot be read", fault)
             trouble = Trouble(Reason.CREDENTIALS_INVALID, f"{title(session.key)} cannot be read: {in_words(fault)}")
+            if self._bears(session):
+                return
             self._break(session, trouble, ConnectionReason.SECRET_KEY_MISSING)
         else:
             self._faults.over(name)
@@ -107,9 +111,12 @@ class Opener:
             authority = made_of.authority_of(spec, secrets, namespace)
             known = sha256(authority.encode()).digest() if authority else b""
             if credentials == session.credentials and known == session.authority:
+                session.broken_since = 0.0
                 return
             tls = made_of.trust_in(authority, spec, namespace)
         except made_of.CredentialsError as error:
+            if self._bears(session):
+                return
             self._break(session, error.trouble(title(session.key)), error.reason)
             return
         if session.closed:
@@ -153,6 +160,14 @@ class Opener:
             session.own_block = Block(trouble, ConnectionReason(reason), _FOREVER)
             self._on_change(session)
         return False
+
+    def _bears(self, session: Session) -> bool:
+        """Go on for a moment with the credential that was read before: its Secret may be away while it is renewed."""
+        now = self._clock()
+        if session.identity is None or not session.identity.accepted:
+            return False
+        session.broken_since = session.broken_since or now
+        return now - session.broken_since < _PATIENCE
 
     def _break(self, session: Session, trouble: Trouble, reason: ConnectionReason) -> None:
         if session.own_block is not None and session.own_block.trouble == trouble:

@@ -33,7 +33,7 @@ def due_reads(sessions: Iterable[Session], now: float) -> list[Session]:
     for session in sessions:
         if session.spec is None:
             continue
-        urgent = session.block is not None or not session.read_at
+        urgent = session.block is not None or not session.read_at or session.broken_since > 0
         idle = now - session.asked_at >= (_WAITED_FOR if urgent else _USED_FOR)
         young = now - session.born < _USED_FOR
         rest = _IDLE_AGAIN if urgent else _HEALTHY_IDLE_AGAIN

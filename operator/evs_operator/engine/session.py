@@ -64,6 +64,7 @@ class Session:
     trouble_since: float = 0.0
     born: float = 0.0
     read_at: float = 0.0
+    broken_since: float = 0.0
     asked_at: float = 0.0
     credentials_seen: int = 0
     closed: bool = False
@@ -100,7 +101,7 @@ class Session:
         if self.identity is not None:
             self.identity.left(self.key)
         self.identity = self.tls = self.trouble = self.wire = None
-        self.authority = b""
+        self.authority, self.broken_since = b"", 0.0
         self.clients.clear()
 
 

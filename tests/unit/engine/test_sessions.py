@@ -111,6 +111,43 @@ async def test_a_secret_that_cannot_be_used_is_named_with_what_to_do(
     assert world.reads() == 1  # the rounds read it again, not each job
 
 
+BROKEN = [404, 403, {"data": {}}, {"data": {"token": "ICA="}}, {"data": {"token": "%%%"}}]
+
+
+@pytest.mark.parametrize("secret", BROKEN)
+async def test_a_secret_of_a_connection_that_works_may_be_away_or_broken_for_ten_seconds(
+    world: World, secret: Any
+) -> None:
+    session, path = world.connect(), "/api/v1/namespaces/team-a/secrets/evs-credentials"
+    await world.poll()
+    for _ in range(2):
+        good, world.api.objects[path] = world.api.objects[path], secret
+        for _ in range(9):
+            world.now += 1
+            assert not await world.sessions.refresh(session)
+            await world.poll()
+        world.api.objects[path] = good
+        world.now += 1
+        assert not await world.sessions.refresh(session)
+    world.api.objects[path] = secret
+    world.now += 1
+    assert not await world.sessions.refresh(session)
+    world.now += 10
+    assert await world.sessions.refresh(session)
+    assert (await trouble(world)).reason is Reason.CREDENTIALS_INVALID
+
+
+async def test_a_secret_that_is_broken_is_not_borne_with_where_the_credential_was_refused(world: World) -> None:
+    session = world.connect()
+    world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
+    with pytest.raises(errors.Unauthorized):
+        await world.poll()
+    world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"] = 404
+    world.now += 1
+    assert await world.sessions.refresh(session)
+    assert (await trouble(world)).reason is Reason.CREDENTIALS_INVALID
+
+
 async def test_an_api_server_that_does_not_answer_says_nothing_of_the_secret(world: World) -> None:
     world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"] = 503
     session = world.connect()
