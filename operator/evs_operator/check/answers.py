@@ -8,6 +8,7 @@ from typing import Final
 
 from evs_operator.api.connection import AuthKind
 from evs_operator.cloud import errors
+from evs_operator.core.refusals import probable_cause
 
 _HELD: Final = {
     "accessKey": "the access key",
@@ -16,16 +17,6 @@ _HELD: Final = {
     "oidc": "the operator's identity token",
     "instanceMetadata": "the machine's key",
 }
-_CLUES: Final = (
-    ("ak not exist", "the access key is unknown to this cloud or region: correct accessKey in the Secret"),
-    ("verify aksk signature", "the secret key does not belong to the access key: correct secretKey in the Secret"),
-    ("signature expired", "the signature is refused as expired: set the clock of this machine"),
-    ("must be updated", "the token has expired: put a new one into the Secret"),
-    ("expired", "the token has expired: put a new one into the Secret"),
-    ("decrypt token", "the token cannot be read by the cloud: is it complete, of this cloud, and on one line?"),
-    ("username or password", "the user name, the password or domainName is wrong: correct the Secret"),
-    ("locked", "the user is locked: wait until IAM unlocks it, or have an administrator do it"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +72,5 @@ def findings(
 
 
 def _refused(error: errors.CloudError, kind: AuthKind, redact: Callable[[str], str]) -> str:
-    told = error.message.lower()
-    usual = error.advice or "put a valid one into the Secret"
-    meaning = usual if error.advice else next((meaning for clue, meaning in _CLUES if clue in told), usual)
-    code = f"{redact(error.code)}, " if error.code else ""
-    return f"{_HELD.get(kind, 'it')} is refused ({code}{error.told(redact)}): {meaning}"
+    code = f"{redact(error.code)}, " if error.code and error.code != str(error.http_status) else ""
+    return f"{_HELD.get(kind, 'it')} is refused ({code}{error.told(redact)}): {probable_cause(error, kind)}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+from evs_operator.api.connection import AuthKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,18 @@ class InstanceMetadata:
 
 
 Credentials = AccessKey | Token | Password | Oidc | InstanceMetadata
+_KINDS: Final[Mapping[type, AuthKind]] = {
+    AccessKey: "accessKey",
+    Token: "token",
+    Password: "password",
+    Oidc: "oidc",
+    InstanceMetadata: "instanceMetadata",
+}
+
+
+def kind_of(credentials: Credentials) -> AuthKind:
+    """Return the way to sign in that a credential is for, as a connection's spec names it."""
+    return _KINDS[type(credentials)]
 
 
 def secrets_of(credentials: Credentials) -> Iterator[str]:

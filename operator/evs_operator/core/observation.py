@@ -101,6 +101,7 @@ def trouble_of(error: errors.CloudError, redact: Redact) -> Trouble:
     """
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.REJECTED)
     status = f"HTTP {error.http_status}" if error.http_status is not None else ""
-    head = " ".join(part for part in (status, redact(error.code) if error.code else "") if part) or str(reason)
+    code = redact(error.code) if error.code and error.code != str(error.http_status) else ""
+    head = " ".join(part for part in (status, code) if part) or str(reason)
     advice = error.advice or (_LOCKED if isinstance(error, errors.AccessKeyLocked) else "")
     return Trouble(reason, head, error.told(redact), advice)

@@ -151,7 +151,7 @@ def _tell(session: Session, previous: list[Condition], status: ConnectionStatus)
 def verdict_of(session: Session, now: float) -> tuple[ConnectionReason, str]:
     """Return what is known of a connection, and in words what to do."""
     if session.block is not None:
-        return session.block.reason, session.block.trouble.message()
+        return session.block.reason, session.named(session.block.trouble).message()
     trouble = session.trouble
     if trouble is not None and (not session.verified or now - session.trouble_since >= _PATIENCE):
         invalid = trouble.reason is Reason.ENDPOINT_INVALID

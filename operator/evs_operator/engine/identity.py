@@ -17,9 +17,10 @@ from typing import Final, TypeVar
 from evs_operator.api.reasons import ConnectionReason
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
-from evs_operator.cloud.credentials import Credentials
+from evs_operator.cloud.credentials import Credentials, kind_of
 from evs_operator.cloud.sign_in import SignIn
 from evs_operator.core.observation import Trouble, trouble_of
+from evs_operator.core.refusals import probable_cause
 from evs_operator.kube.objects import ObjectKey
 
 from .redaction import CallRedaction
@@ -39,8 +40,8 @@ _ACCEPTED: Final = (errors.JobMissing, errors.WrongProject, errors.Forbidden, er
 _SHARED: Final = (errors.Unreachable, errors.PollTimeout, errors.RateLimited, errors.EndpointInvalid)
 """Troubles that the next call might meet as well."""
 _OTHER_PROJECT: Final = (
-    "The credential is accepted for other projects: set spec.projectId to one that it may ask about, "
-    "or grant its user a role in this project."
+    "the credential is accepted for other projects: set spec.projectId to one that it may ask about, "
+    "or grant its user a role in this project"
 )
 
 
@@ -81,6 +82,7 @@ class Identity:
         self.credentials = credentials
         self.sign_in = sign_in
         self.redact = redact
+        self._kind = kind_of(credentials)
         self.accepted = False
         self.budget: Budget | None = None
         self.unused_since: float | None = None
@@ -219,13 +221,15 @@ class Identity:
 
     async def _refused(self, error: errors.Unauthorized, started: float, asker: Asker) -> None:
         """Find out whose a refusal is, and keep it."""
+        if not isinstance(error, errors.AccessKeyLocked):
+            error.advice = probable_cause(error, self._kind)
         if self.refusal is not None and started <= self.refusal.since:
             return  # it was under way when that was known
         if await self._is_everyones(error, asker):
             self._refuse(error, ConnectionReason.UNAUTHORIZED, started, asker)
             return
         self._met, self._last = self._met + 1, (error, asker)
-        if not error.advice and self.accepted:
+        if self.accepted:
             error.advice = _OTHER_PROJECT
         project = asker.project or ""
         before = self._verdicts.of_project(project)

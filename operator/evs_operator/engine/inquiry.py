@@ -113,7 +113,7 @@ class Inquiry:
             budget.answered(now, started)
         if isinstance(error, errors.Unauthorized) and not error.shared:
             await self._sessions.refresh(session)
-        return trouble_of(error, client.redact)
+        return session.named(trouble_of(error, client.redact))
 
 
 def note_connection(entry: Entry, key: ObjectKey) -> None:

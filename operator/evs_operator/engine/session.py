@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from evs_operator.api.connection import ConnectionSpec
@@ -22,6 +22,7 @@ from evs_operator.cloud.credentials import Credentials
 from evs_operator.cloud.job import Job
 from evs_operator.cloud.kept import Kept
 from evs_operator.core.observation import Trouble, trouble_of
+from evs_operator.core.refusals import SECRET
 from evs_operator.kube.objects import ObjectKey
 
 from .identity import Asker, Block, Identity
@@ -80,6 +81,17 @@ class Session:
         if self.own_block is not None or self.identity is None:
             return self.own_block
         return self.identity.block_of(project_id or (self.spec.project_id if self.spec else None), namespace)
+
+    def named(self, trouble: Trouble) -> Trouble:
+        """Name connection and Secret in what is told of a refused credential, which may be that of several."""
+        if trouble.reason is not Reason.UNAUTHORIZED or not trouble.advice or self.spec is None:
+            return trouble
+        secret, advice = self.spec.auth.secret_name, trouble.advice
+        if secret:
+            where = f"Secret {self.key.namespace}/{secret}" if self.key.namespace else f"the operator's Secret {secret}"
+            advice = advice.replace(SECRET, where) if SECRET in advice else f"{advice.rstrip('.')} ({where})"
+        end = "" if advice.endswith((".", "?")) else "."
+        return replace(trouble, advice=f"{title(self.key)}: {advice}{end}")
 
     @property
     def credentials(self) -> Credentials | None:

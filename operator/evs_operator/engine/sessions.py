@@ -170,7 +170,7 @@ class Sessions:
         block = session.block_for(namespace, spec.project_id)
         if block is not None and block.lasts(self._clock(), urgent=urgent):
             again_at = None if session.own_block else block.ends_at(urgent=urgent)
-            raise ConnectionTroubleError(block.trouble, again_at)
+            raise ConnectionTroubleError(session.named(block.trouble), again_at)
         project_id = spec.project_id or (session.spec.project_id if session.spec else None)
         if not project_id:
             what = f"no project: write spec.projectId here or in {title(session.key)}"
@@ -182,7 +182,7 @@ class Sessions:
         key = self.key_of(namespace, spec)
         session = self._sessions.get(key) or await self._fetch(namespace, spec)
         if session is None:
-            raise ConnectionTroubleError(_not_found(key, spec))
+            raise ConnectionTroubleError(self._not_found(key, spec))
         session.asked_at = self._clock()
         if session.spec is not None:
             said = await self.tenancy.refusal(session.key, session.spec.allowed, namespace)
@@ -263,6 +263,16 @@ class Sessions:
             return self._sessions.get(key)
         return None
 
+    def _not_found(self, key: ObjectKey, spec: EvsJobSpec) -> Trouble:
+        if spec.connection_ref is None:
+            own = f"EvsConnection {key.namespace}/{DEFAULT_CONNECTION}"
+            what = f"no connection: create {own}, or name one in spec.connectionRef"
+        else:
+            what = f"{title(key)} does not exist: create it, or correct spec.connectionRef"
+            if key.kind == EVS_CONNECTION and ObjectKey(CLUSTER_EVS_CONNECTION, "", key.name) in self._sessions:
+                what += f"; there is a {CLUSTER_EVS_CONNECTION} of that name: if it is meant, write connectionRef.kind"
+        return Trouble(Reason.CONNECTION_NOT_FOUND, what)
+
     def _close(self, session: Session) -> None:
         session.closed = True
         self._retire(session)
@@ -287,15 +297,6 @@ class Sessions:
 def short_name(key: ObjectKey) -> str:
     """Return `namespace/name` of a connection, `name` of a cluster connection: one string, however often it is kept."""
     return sys.intern(f"{key.namespace}/{key.name}" if key.namespace else key.name)
-
-
-def _not_found(key: ObjectKey, spec: EvsJobSpec) -> Trouble:
-    if spec.connection_ref is None:
-        own = f"EvsConnection {key.namespace}/{DEFAULT_CONNECTION}"
-        what = f"no connection: create {own}, or name one in spec.connectionRef"
-    else:
-        what = f"{title(key)} does not exist: create it, or correct spec.connectionRef"
-    return Trouble(Reason.CONNECTION_NOT_FOUND, what)
 
 
 def _older(one: str, other: str) -> bool:

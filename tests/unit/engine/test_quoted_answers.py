@@ -60,6 +60,6 @@ def test_what_the_cloud_echoes_costs_none_of_our_advice() -> None:
         await world.run(30.0)
         message = world.status_of("job")[-1]["conditions"][0]["message"]
         assert "verify aksk signature fail, canonicalRequest:***." in message
-        assert message.endswith("Put a valid credential into the connection's Secret.")
+        assert message.endswith("belong to the access key: correct secretKey in Secret ns/token.")
 
     in_world(main)

@@ -14,6 +14,7 @@ from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.credentials import Token
 from evs_operator.core.observation import Trouble
+from evs_operator.engine.connection_writer import verdict_of
 from evs_operator.engine.sessions import ConnectionTroubleError
 from evs_operator.kube.api import KubeError
 from support.connections import World
@@ -231,6 +232,29 @@ async def test_a_missing_connection_is_named(world: World) -> None:
     assert "create EvsConnection team-a/default" in (await trouble(world)).message()
     ref = {"connectionRef": {"kind": "ClusterEvsConnection", "name": "gone"}}
     assert "ClusterEvsConnection gone does not exist" in (await trouble(world, **ref)).message()
+
+
+async def test_a_reference_without_a_kind_to_a_cluster_connection_says_so(world: World) -> None:
+    ref = {"connectionRef": {"kind": "EvsConnection", "name": "shared"}}
+    assert "there is a ClusterEvsConnection" not in (await trouble(world, **ref)).message()
+    world.connect("", "shared", uid="c", allowedNamespaces={"names": ["team-a"]})
+    said = (await trouble(world, **ref)).message()
+    assert "EvsConnection team-a/shared does not exist" in said
+    assert "there is a ClusterEvsConnection of that name: if it is meant, write connectionRef.kind" in said
+
+
+@pytest.mark.parametrize(("namespace", "where"), [("team-a", "Secret team-a/"), ("", "the operator's Secret ")])
+async def test_a_refused_credential_is_told_with_its_connection_and_its_secret(
+    world: World, namespace: str, where: str
+) -> None:
+    session = world.connect(namespace, allowedNamespaces={"names": ["team-a"]} if not namespace else None)
+    world.cloud.answer = lambda job_id: errors.Unauthorized("evs:", said="The token must be updated", http_status=401)
+    with pytest.raises(errors.Unauthorized):
+        await world.poll()
+    connection = "EvsConnection team-a/default" if namespace else "ClusterEvsConnection default"
+    told = f"{connection}: the token has expired: put a new one into {where}evs-credentials."
+    assert (await trouble(world)).message().endswith(told)
+    assert verdict_of(session, world.now)[1].endswith(told)
 
 
 @pytest.mark.parametrize(
