@@ -16,6 +16,8 @@ from .object_names import is_object_name
 
 DEFAULT_MIN_INTERVAL: Final = 2
 DEFAULT_MAX_INTERVAL: Final = 60
+_MOST_SECONDS: Final = 2**53
+"""More than any time; what is larger no float can tell apart."""
 _JOB_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{7,63}")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -119,6 +121,6 @@ def _seconds(raw: Mapping[str, object], field: str, prefix: str, least: int) -> 
     value = raw.get(field)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST_SECONDS:
         raise SpecError(f"{prefix}{field}: write a whole number of seconds, at least {least}")
     return value

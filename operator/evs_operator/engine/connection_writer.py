@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from evs_operator.api.conditions import Condition, condition_of
 from evs_operator.api.reasons import ConnectionReason, Reason
+from evs_operator.api.stored import StoredConnectionStatus
 from evs_operator.core.connection_status import ConnectionStatus, connection_status
 from evs_operator.core.plain_status import plain_conditions
 from evs_operator.core.transitions import transition_of_connection
@@ -98,7 +99,7 @@ class ConnectionWriter:
         reason, message = verdict_of(session, now)
         if reason is ConnectionReason.SECRET_NOT_FOUND and now - session.born < _SETTLING:
             return False
-        previous = cast(list[Condition], session.status.get("conditions") or [])
+        previous = session.status.get("conditions", [])
         if reason is ConnectionReason.NOT_YET_VERIFIED and _still_says_valid(session, previous):
             return True
         status = connection_status(
@@ -113,7 +114,7 @@ class ConnectionWriter:
         if not _same(status, session.status):
             version = await self._apply(session, status)
             self._metrics.connection_status_writes.labels(result="written").inc()
-            session.status, session.resource_version = status, version
+            session.status, session.resource_version = StoredConnectionStatus(**status), version
             _tell(session, previous, status)
             transition = transition_of_connection(previous, status["conditions"])
             self._events.tell(session.key, session.uid, transition)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from evs_operator.api.connection import ConnectionSpec
 from evs_operator.api.object_names import shown
 from evs_operator.api.reasons import Reason
+from evs_operator.api.stored import StoredConnectionStatus
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
@@ -52,7 +53,7 @@ class Session:
     uid: str = ""
     generation: int = 0
     resource_version: str = "0"
-    status: Mapping[str, object] = field(default_factory=dict)
+    status: StoredConnectionStatus = field(default_factory=lambda: StoredConnectionStatus())
     spec: ConnectionSpec | None = None
     own_block: Block | None = None
     identity: Identity | None = None

@@ -17,6 +17,7 @@ from evs_operator.api.connection import parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, DEFAULT_CONNECTION, EVS_CONNECTION
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError
+from evs_operator.api.stored import connection_status, mapping
 from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.endpoints import AllowList
@@ -93,7 +94,7 @@ class Sessions:
 
     def apply(self, key: ObjectKey, body: Mapping[str, object]) -> Session | None:
         """Take a connection object as it is now; return its session where the spec is new or changed."""
-        metadata = _mapping(body.get("metadata"))
+        metadata = mapping(body.get("metadata"))
         uid, version = str(metadata.get("uid")), str(metadata.get("resourceVersion"))
         generation = metadata.get("generation")
         generation = generation if isinstance(generation, int) else 0
@@ -101,11 +102,11 @@ class Sessions:
         if known is not None and _older(version, known.resource_version):
             return None
         if known is not None and (known.uid, known.generation) == (uid, generation):
-            known.resource_version, known.status = version, _mapping(body.get("status"))
+            known.resource_version, known.status = version, connection_status(body.get("status"))
             return None
         if known is not None:
             self._close(known)
-        session = Session(key, uid, generation, version, _mapping(body.get("status")), born=self._clock())
+        session = Session(key, uid, generation, version, connection_status(body.get("status")), born=self._clock())
         self._sessions[key] = session
         try:
             session.spec = parse_connection(body.get("spec"), cluster=key.kind == CLUSTER_EVS_CONNECTION)
@@ -304,7 +305,3 @@ def _older(one: str, other: str) -> bool:
         return int(one) < int(other)
     except ValueError:
         return False
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

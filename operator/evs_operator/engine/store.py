@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, cast
 
-from evs_operator.api.conditions import Condition
 from evs_operator.api.names import REQUESTED_AT
 from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
-from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus, UsedConnection
+from evs_operator.api.status import EvsJobStatus, UsedConnection
+from evs_operator.api.stored import job_status, mapping
 from evs_operator.core.decide import is_finished, speaks_of
 from evs_operator.core.observation import Observation
 from evs_operator.core.phase import PENDING, Phase, phase_of
@@ -24,7 +24,6 @@ from evs_operator.core.schedule import PollHistory
 
 from .meant import Meant, Place
 
-_STATUS_FIELDS: Final = frozenset(EvsJobStatus.__annotations__)
 _MAX_DELETED = 10_000
 _REQUEST_MOST: Final = 1024
 """Characters of `requestedAt` that are read and echoed; an annotation may have 256 KiB."""
@@ -122,18 +121,22 @@ class Store:
         return self._entries.get(uid)
 
     def apply(self, event_type: str | None, body: Mapping[str, object]) -> tuple[Entry | None, Change]:
-        """Take one event; return the entry it is about and what it changed."""
-        metadata = cast(Mapping[str, object], body.get("metadata") or {})
-        uid = str(metadata.get("uid"))
+        """Take one event; return the entry it is about and what it changed. Raises ValueError for what is no object.
+
+        Of the object only names, spec, `requestedAt` and our part of the status are kept, each within its bounds.
+        """
         self.received += 1
+        metadata = mapping(body.get("metadata"))
+        uid, namespace, name = metadata.get("uid"), metadata.get("namespace"), metadata.get("name")
+        if not (isinstance(uid, str) and isinstance(namespace, str) and isinstance(name, str)):
+            raise ValueError("an object without uid, namespace and name")
         if event_type == "DELETED":
             return self.remove(uid), Change.DELETED
         if uid in self._deleted:
             return None, Change.NONE
         entry = self._entries.get(uid)
         if entry is None:
-            namespace = sys.intern(str(metadata.get("namespace")))
-            entry = Entry(uid, namespace, str(metadata.get("name")), first_seen=self._now())
+            entry = Entry(uid, sys.intern(namespace), name, first_seen=self._now())
             self._entries[uid] = entry
         elif not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
             return entry, Change.NONE
@@ -179,12 +182,11 @@ class Store:
         entry.resource_version = str(metadata.get("resourceVersion"))
         generation = metadata.get("generation")
         entry.generation = generation if isinstance(generation, int) else 0
-        annotations = cast(Mapping[str, object], metadata.get("annotations") or {})
-        requested = annotations.get(REQUESTED_AT)
-        entry.requested_at = str(requested)[:_REQUEST_MOST] if requested else None
+        requested = mapping(metadata.get("annotations")).get(REQUESTED_AT)
+        entry.requested_at = requested[:_REQUEST_MOST] if requested and isinstance(requested, str) else None
         if not known or entry.generation != before[0]:
             self._take_spec(entry, body.get("spec"))
-        self._take_status(entry, own_status(body.get("status")))
+        self._take_status(entry, job_status(body.get("status")))
         self.meant.update(entry)
         lost_its_end = was_finished and not entry.finished  # somebody else wrote the status
         if known and (entry.generation, entry.requested_at) == before and not lost_its_end:
@@ -213,17 +215,6 @@ class Store:
         entry.handled = status.get("lastHandledReconcileAt")
         entry.phase = phase_of(status)
         entry.status = status
-
-
-def own_status(raw: object) -> EvsJobStatus:
-    """Return the part of a stored status that this operator owns."""
-    if not isinstance(raw, Mapping):
-        return {}
-    status = cast(EvsJobStatus, {key: value for key, value in raw.items() if key in _STATUS_FIELDS})
-    if "conditions" in status:
-        conditions: list[Condition] = status["conditions"]
-        status["conditions"] = [c for c in conditions if c.get("type") in CONDITION_TYPES]
-    return status
 
 
 def shrink(entry: Entry) -> None:

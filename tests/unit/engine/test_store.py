@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from typing import Any
 
-from evs_operator.engine.store import Change, Entry, Store, own_status, shrink
+import pytest
+
+from evs_operator.api.names import REQUESTED_AT
+from evs_operator.engine.store import Change, Entry, Store, shrink
 
 DONE = {"observedGeneration": 1, "jobId": "a" * 32, "completionTime": "2026-02-03T09:15:10Z", "jobStatus": "SUCCESS"}
 
@@ -121,6 +126,31 @@ def test_a_spec_that_cannot_be_read_keeps_the_entry_and_says_why() -> None:
     assert "spec.jobId" in entry.spec_error
 
 
-def test_foreign_fields_and_conditions_are_not_ours() -> None:
-    status = own_status({"jobId": "x", "theirs": 1, "conditions": [{"type": "Ready"}, {"type": "Theirs"}]})
-    assert status == {"jobId": "x", "conditions": [{"type": "Ready"}]}
+def test_what_is_no_object_is_refused_with_a_declared_error() -> None:
+    for metadata in (None, 7, [], {}, {"uid": 1, "namespace": "ns", "name": "n"}, {"uid": "u", "namespace": "ns"}):
+        with pytest.raises(ValueError, match="an object without uid, namespace and name"):
+            store_at().apply("ADDED", {"metadata": metadata})
+
+
+def test_of_an_object_of_a_megabyte_a_few_kilobytes_are_kept() -> None:
+    """Labels, annotations, managed fields, foreign parts of a status and fields of a spec that nobody knows."""
+    wide = {f"key-{number}": f"{number:0500}" for number in range(400)}
+    objects = [json.dumps(evs_job(uid=f"uid-{number}", status={"jobId": "x"})) for number in range(20)]
+    store = store_at()
+    tracemalloc.start()
+    try:
+        for text in objects:
+            body = json.loads(text)
+            body["metadata"] |= {"labels": dict(wide), "managedFields": [dict(wide)]}
+            body["metadata"]["annotations"] = {**wide, REQUESTED_AT: "x" * 262_144}
+            body["spec"] |= {"theirs": dict(wide)}
+            foreign = {"type": "Theirs", **wide}
+            body["status"] |= {"theirs": dict(wide), "failReason": "x" * 262_144, "conditions": [foreign] * 9}
+            store.apply("ADDED", json.loads(json.dumps(body)))
+            del body, foreign
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 20 * 8 * 1024
+    assert all(entry.status == {"jobId": "x", "conditions": []} for entry in store)
+    assert all(len(entry.requested_at or "") == 1024 for entry in store)
