@@ -207,6 +207,7 @@ class World:
             self.poller.due.patience_of,
             self.clock,
             look_at=self.poller.due.look_at,
+            on_fault=self.poller.stumbled,
         )
         self.task: asyncio.Task[None] | None = None
         self.specs: dict[str, dict[str, Any]] = {}

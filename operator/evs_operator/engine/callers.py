@@ -6,6 +6,7 @@ whoever names project after project fills neither the memory nor the process's t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -16,8 +17,11 @@ from evs_operator.cloud import errors
 from evs_operator.cloud.client import EvsClient
 
 from .clock import Clock
+from .faults import Faults
 from .identity import Asker, Identity
 from .session import Caller, Session
+
+_log = logging.getLogger(__name__)
 
 _RETIRED_FOR: Final = 60.0
 """Seconds in which calls with a replaced credential may end."""
@@ -36,6 +40,7 @@ class Callers:
         self._clock = clock
         self._on_change = on_change
         self._retired: list[tuple[float, EvsClient]] = []
+        self._faults = Faults(clock, _log)
 
     def of(self, session: Session, identity: Identity, project_id: str | None, namespace: str) -> Caller:
         """Return the client of a session for one project and namespace; without a project it proves the credential."""
@@ -57,7 +62,8 @@ class Callers:
         over = [wire for at, wire in self._retired if at <= now]
         self._retired = [(at, wire) for at, wire in self._retired if at > now]
         for wire in over:
-            await wire.aclose()
+            with self._faults.guard("connections", "sockets not closed"):
+                await wire.aclose()
 
     def _made(self, session: Session, identity: Identity, project_id: str | None, namespace: str) -> Caller:
         own = session.spec.project_id if session.spec else None

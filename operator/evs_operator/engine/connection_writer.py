@@ -24,6 +24,7 @@ from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.seldom import Seldom
 
 from .clock import Clock
+from .faults import Faults
 from .refused_texts import REFUSED
 from .session import Session
 from .sessions import Sessions, short_name
@@ -54,6 +55,7 @@ class ConnectionWriter:
         self._clock = clock
         self._events = events
         self._metrics = metrics
+        self._faults = Faults(clock, _log)
         self._dirty: dict[ObjectKey, None] = {}
         self._refused: dict[ObjectKey, tuple[str, int, float]] = {}
         """Of whom a write was refused, how often in a row, and when the next one may go."""
@@ -90,6 +92,10 @@ class ConnectionWriter:
                     name = short_name(key)
                     message = f"{key.kind} {name}: {error.message}"
                     self._seldom.warning(f"write {error.status}", message, {"connection": name})
+            except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this connection alone
+                done = False
+                wait = self._faults.met(f"{key.kind} {short_name(key)}", "its status was not written", fault)
+                self._refused[key] = session.uid, tries, self._clock() + wait
             if not done:
                 self.mark(session)
 

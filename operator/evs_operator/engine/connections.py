@@ -10,9 +10,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, cast
+from typing import Final
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
+from evs_operator.api.stored import mapping
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
@@ -20,6 +21,7 @@ from evs_operator.observe.seldom import Seldom
 
 from .clock import Clock
 from .connection_writer import ConnectionWriter
+from .faults import Faults
 from .poller import Poller
 from .rounds import TICK
 from .secret_looks import SecretLooks
@@ -60,6 +62,7 @@ class Connections:
         self._looks = SecretLooks(self._look_at, clock)
         self._verification = Verification(sessions, clock)
         self._seldom = Seldom(_log)
+        self._faults = Faults(clock, _log)
         self._next_resync = 0.0
         self._next_namespaces = 0.0
         self._at_namespaces: asyncio.Task[None] | None = None
@@ -71,7 +74,7 @@ class Connections:
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
         """Take a watch event of a connection; its jobs are polled at once where it changed."""
-        metadata = cast(Mapping[str, object], body.get("metadata") or {})
+        metadata = mapping(body.get("metadata"))
         namespace = str(metadata.get("namespace")) if kind == EVS_CONNECTION else ""
         key = ObjectKey(kind, namespace, str(metadata.get("name")))
         if event_type == "DELETED":
@@ -97,23 +100,30 @@ class Connections:
             await self._verification.aclose()
 
     async def _round(self) -> None:
-        now = self._clock()
+        now, guard = self._clock(), self._faults.guard
         self._polled = {key: at for key, at in self._polled.items() if now - at < _POLLED_AGAIN}
         for key in self._poll_later - self._polled.keys():
-            self._poll_jobs_of(key)
-        self._looks.start_due(self._sessions)
-        self._verification.start_due(self._sessions)
+            with guard(short_name(key), "its EvsJobs are not polled"):
+                self._poll_jobs_of(key)
+        with guard("connections", "Secrets not looked at"):
+            self._looks.start_due(self._sessions)
+        with guard("connections", "not verified"):
+            self._verification.start_due(self._sessions)
         if now >= self._next_namespaces and (self._at_namespaces is None or self._at_namespaces.done()):
             self._next_namespaces = now + _NAMESPACES
             self._at_namespaces = asyncio.create_task(self._look_at_namespaces(), name="namespaces")
         if now >= self._next_resync:
             self._next_resync = now + _RESYNC * random.uniform(0.9, 1.1)
-            await self._resync()
-        await self._writer.write()
-        await self._sessions.close_retired(now)
+            with guard("connections", "not compared with a list"):
+                await self._resync()
+        with guard("connections", "statuses not written"):
+            await self._writer.write()
+        with guard("connections", "clients not closed"):
+            await self._sessions.close_retired(now)
         if now >= self._next_forgetting:
             self._next_forgetting = now + _FORGETTING
-            self._sessions.keep_secrets()
+            with guard("connections", "secrets not forgotten"):
+                self._sessions.keep_secrets()
 
     async def _look_at_namespaces(self) -> None:
         """Poll the jobs of namespaces that may use a connection by now; a look that hangs holds up no round."""
@@ -142,8 +152,12 @@ class Connections:
             try:
                 for place in places or (None,):
                     async for body in objects.list_connections(self._api, kind, place):
-                        present.add(str(cast(Mapping[str, object], body.get("metadata") or {}).get("uid")))
-                        self.on_event(kind, None, body)
+                        metadata = mapping(body.get("metadata"))
+                        present.add(str(metadata.get("uid")))
+                        with self._faults.guard(
+                            f"{kind} {metadata.get('namespace')}/{metadata.get('name')}", "not taken from a list"
+                        ):
+                            self.on_event(kind, None, body)
             except KubeError as error:
                 if error.status != 403:  # without the right to list them there are none here
                     self._seldom.warning("list", f"connections: {error.message}")

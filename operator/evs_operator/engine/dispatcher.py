@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -23,12 +24,17 @@ WORKERS: Final = 256
 _SHARE: Final = 4
 """A lane takes no more than this part (1/4) of the workers that are free."""
 _IDLE = 60.0
+_AFTER_FAULT: Final = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 LookAt = Callable[[Entry], float | None]
 """When an EvsJob that waits for a call is looked at without one."""
 Route = tuple[object, CallBudget | None]
 """The key of a lane and its budget; without a budget one EvsJob at a time makes the connection ready."""
+OnFault = Callable[[Entry, str, Exception], None]
+"""Takes a fault of ours with one EvsJob, and what was not done."""
 Work = Callable[[Entry, CallBudget | None], Awaitable[None]]
 """Process an EvsJob, with one call of that budget where there is one."""
 
@@ -49,10 +55,12 @@ class Dispatcher:
         now: Callable[[], float],
         *,
         look_at: LookAt = lambda entry: None,
+        on_fault: OnFault | None = None,
         workers: int = WORKERS,
     ) -> None:
         self._scheduler = scheduler
         self._look_at = look_at
+        self._on_fault = on_fault or _log_fault
         self._work = work
         self._route_of = route_of
         self._patience = patience
@@ -81,14 +89,23 @@ class Dispatcher:
             while True:
                 self._wake.clear()
                 # Not asyncio.wait_for(): before Python 3.12 it may lose a cancellation that comes with the wake-up.
-                timer = loop.call_later(self.turn(), self._wake.set)
+                timer = loop.call_later(self._guarded_turn(), self._wake.set)
                 await self._wake.wait()
                 timer.cancel()
+
+    def _guarded_turn(self) -> float:
+        """Take a turn; a fault of ours that none of its EvsJobs answers for must not end the dispatcher."""
+        try:
+            wait = self.turn()
+        except Exception:  # noqa: BLE001  # where it goes on, `last_turn` stands and the process is found unhealthy
+            _log.exception("the dispatcher could not take its turn")
+            return _AFTER_FAULT
+        self.last_turn = self._now()
+        return wait
 
     def turn(self) -> float:
         """Dispatch what may go now; return the seconds until something else may."""
         now = self._now()
-        self.last_turn = now
         if self.stopping:
             return _IDLE
         came = [entry for entry in self._scheduler.pop_due(now) if not entry.busy and self._enqueue(entry, now)]
@@ -98,14 +115,14 @@ class Dispatcher:
                 self._hand_over(entry, None)
         wait = _IDLE
         for key, lane in list(self._lanes.items()):
-            wait = min(wait, self._drain(lane, now))
+            wait = min(wait, self._guarded_drain(lane, now))
             if lane.budget is not None:
                 lane.budget.waiting = lane.length
             if not lane.waits and not lane.in_flight:
                 del self._lanes[key]
         for entry in came:
-            if entry.ticket and (at := self._look_at(entry)) is not None:
-                self._scheduler.remind(entry, at)
+            if entry.ticket:
+                self._remind(entry)
         due = self._scheduler.next_due()
         return wait if due is None else min(wait, max(0.0, due - self._now()))
 
@@ -129,9 +146,33 @@ class Dispatcher:
         """Number of EvsJobs that workers have in hand."""
         return self._busy
 
+    def _remind(self, entry: Entry) -> None:
+        try:
+            at = self._look_at(entry)
+            if at is not None:
+                self._scheduler.remind(entry, at)
+        except Exception as fault:  # noqa: BLE001  # it waits for its call without being looked at meanwhile
+            _log_fault(entry, "not looked at while it waits", fault)
+
     def _enqueue(self, entry: Entry, now: float) -> bool:
-        """Put an entry where it waits; return whether that is for a call."""
-        route = self._route_of(entry)
+        """Put an entry where it waits; return whether that is for a call.
+
+        One that we stumble over waits for none: a worker says so in its status.
+        """
+        try:
+            return self._put(entry, None if entry.fault else self._route_of(entry), now)
+        except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this EvsJob alone
+            entry.ticket = 0
+            self._stumbled(entry, "not scheduled", fault)
+            return False
+
+    def _stumbled(self, entry: Entry, what: str, fault: Exception) -> None:
+        try:
+            self._on_fault(entry, what, fault)
+        except Exception as another:  # noqa: BLE001  # then it waits for a change or for the next process
+            _log_fault(entry, what, another)
+
+    def _put(self, entry: Entry, route: Route | None, now: float) -> bool:
         ticket = next(self._tickets)
         if route is None:
             entry.ticket = ticket
@@ -146,6 +187,13 @@ class Dispatcher:
             lane.served_at = now
         lane.push(entry, ticket)
         return True
+
+    def _guarded_drain(self, lane: Lane, now: float) -> float:
+        try:
+            return self._drain(lane, now)
+        except Exception:  # noqa: BLE001  # a fault of ours with one budget must not stop the others
+            _log.exception("a lane could not be served")
+            return _AFTER_FAULT
 
     def _drain(self, lane: Lane, now: float) -> float:
         while lane.waits and self._has_room(lane):
@@ -183,6 +231,8 @@ class Dispatcher:
             entry, lane, shared = await self._queue.get()
             try:
                 await self._work(entry, lane.budget if lane is not None else None)
+            except Exception as fault:  # noqa: BLE001  # the worker serves all
+                self._stumbled(entry, "not processed", fault)
             finally:
                 entry.busy = False
                 self._busy -= 1
@@ -190,3 +240,7 @@ class Dispatcher:
                 if lane is not None:
                     lane.in_flight -= 1
                 self._wake.set()
+
+
+def _log_fault(entry: Entry, what: str, fault: Exception) -> None:
+    _log.error("EvsJob %s/%s: %s", entry.namespace, entry.name, what, exc_info=fault)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _FIRST: Final = 2.0
@@ -37,6 +38,18 @@ class Faults:
             self._met.popitem(last=False)
         self._log.error("%s: %s", name, what, exc_info=error)
         return wait
+
+    @contextmanager
+    def guard(self, name: str, what: str) -> Iterator[None]:
+        """Catch and log whatever fault of ours comes out of the block."""
+        try:
+            yield
+        except Exception as fault:  # noqa: BLE001  # what follows the block concerns others
+            self.met(name, what, fault)
+
+    def __bool__(self) -> bool:
+        """Tell whether there was any fault lately: names need not be made where there was none."""
+        return bool(self._met)
 
     def waits(self, name: str) -> bool:
         """Tell whether an object is left alone now."""

@@ -5,8 +5,10 @@ Called at each scrape, in the event loop: one pass over the EvsJobs (a few ms fo
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from evs_operator.core.phase import PENDING, Phase
 from evs_operator.observe.metrics import BudgetNow, Snapshot
@@ -19,6 +21,10 @@ from .session import Session
 from .sessions import Sessions, short_name
 from .store import Entry, Store
 
+S = TypeVar("S")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 _INVALID_SPEC = Phase("stalled", "InvalidSpec")
 
 
@@ -54,7 +60,7 @@ class Measure:
     def __call__(self) -> Snapshot:
         """Take a snapshot."""
         now = self._clock()
-        phases = Counter(_phase(entry) for entry in self._store)
+        phases = Counter(_each(_phase, self._store))
         jobs: Counter[str] = Counter()
         acting: Counter[str] = Counter()
         for phase, number in phases.items():
@@ -66,9 +72,9 @@ class Measure:
         return Snapshot(
             jobs=jobs,
             needing_action=acting,
-            connections=Counter(_state(session) for session in sessions),
-            blocked=[(short_name(s.key), str(s.block.reason)) for s in sessions if s.block is not None],
-            budgets=[_budget(session, now) for session in sessions],
+            connections=Counter(_each(_state, sessions)),
+            blocked=[block for block in _each(_blocked, sessions) if block],
+            budgets=list(_each(lambda session: _budget(session, now), sessions)),
             oldest_due=max(self.overdue(), 0.0),
             last_turn=self._wall(self._dispatcher.last_turn) if self._works() else None,
             store_verified=None if verified is None else self._wall(verified),
@@ -79,6 +85,19 @@ class Measure:
     def _wall(self, moment: float) -> float:
         """Turn a moment of the engine's clock into the time of day that Prometheus compares it with."""
         return self._clock.wall().timestamp() - (self._clock() - moment)
+
+
+def _each(read: Callable[[S], T], objects: Iterable[S]) -> Iterator[T]:
+    """Yield what is read of each; one that we stumble over is left out, and a scrape shows the others."""
+    for one in objects:
+        try:
+            yield read(one)
+        except Exception:  # noqa: BLE001  # of whatever kind: it concerns this object alone
+            _log.exception("%s: not counted", getattr(one, "key", None) or getattr(one, "name", ""))
+
+
+def _blocked(session: Session) -> tuple[str, str] | None:
+    return None if session.block is None else (short_name(session.key), str(session.block.reason))
 
 
 def _phase(entry: Entry) -> Phase:

@@ -25,6 +25,7 @@ from . import intervals, unwritten
 from .clock import Clock
 from .dispatcher import Route
 from .due_times import AFTER, DueTimes
+from .faults import Faults, in_words
 from .inquiry import Inquiry, Observed, note_connection
 from .lane import CallBudget
 from .scheduler import Scheduler
@@ -66,6 +67,7 @@ class Poller:
         self._metrics = metrics
         self._clock = clock
         self._woken: set[str] = set()
+        self._faults = Faults(clock, _log)
         self._inquiry = Inquiry(sessions, durations, metrics, clock)
         self.due = DueTimes(clock, durations, lambda entry: writer.subject_of(entry, None))
 
@@ -100,9 +102,8 @@ class Poller:
             unwritten.failed(entry, error, self._clock())
             self._warn(entry, error)
             self._scheduler.schedule(entry, unwritten.next_try(entry))
-        except Exception:  # noqa: BLE001  # a fault of ours in one EvsJob must not end the worker of all
-            _log.exception("EvsJob %s/%s: not processed", entry.namespace, entry.name, extra=_named(entry))
-            self._scheduler.schedule(entry, self._clock() + 60.0)
+        except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this EvsJob alone
+            self.stumbled(entry, "not processed", fault)
         finally:
             if call is not None and entry.calls == calls:
                 call.unused()
@@ -112,6 +113,21 @@ class Poller:
             self._scheduler.schedule(entry, entry.poll_at)
         if entry.version != version and not entry.deleted:
             self._scheduler.schedule(entry, self._clock())
+
+    def stumbled(self, entry: Entry, what: str, fault: Exception) -> None:
+        """Take a fault of ours with one EvsJob: its status says so, and it is tried again with growing waits."""
+        self.tell_fault(entry, fault, self._faults.met(f"EvsJob {entry.namespace}/{entry.name}", what, fault))
+
+    def tell_fault(self, entry: Entry, fault: Exception, wait: float) -> None:
+        """Have the status say what we stumbled over, and look at the EvsJob again after `wait` seconds.
+
+        A result that is known is not written over by that; and where saying it is what fails, nothing is said.
+        """
+        now = self._clock()
+        entry.fault = "" if entry.fault or entry.finished else in_words(fault)
+        entry.pending = None
+        entry.poll_at = now + wait
+        self._scheduler.schedule(entry, now if entry.fault else entry.poll_at)
 
     def changed(self, entry: Entry) -> None:
         """Look at an entry whose spec or request changed; what is under way for it ends where nobody wants it now."""
@@ -145,7 +161,7 @@ class Poller:
         return entry.spec is not None and entry.observed_generation == entry.generation
 
     def _needs_call(self, entry: Entry) -> bool:
-        if entry.spec is None or entry.spec.suspend or unwritten.is_end(entry.pending):
+        if entry.spec is None or entry.spec.suspend or entry.fault or unwritten.is_end(entry.pending):
             return False
         if not (entry.request_open if entry.finished else entry.poll_at <= self._clock()):
             return False
@@ -154,6 +170,9 @@ class Poller:
 
     async def _process(self, entry: Entry, call: CallBudget | None) -> None:
         if entry.deleted:
+            return
+        if entry.fault:
+            await self._tell_fault(entry)
             return
         due = intervals.delete_at(entry, self._clock)
         if due is not None and due <= self._clock():
@@ -234,6 +253,16 @@ class Poller:
             f"waiting for the first call, expected by {until}: {budget.waiting} EvsJobs wait for the calls of "
             f"{title(session.key)}, at most {budget.rate:.3g} a second"
         )
+
+    async def _tell_fault(self, entry: Entry) -> None:
+        """Say in the status what we stumbled over; then the EvsJob is left alone until its turn."""
+        if entry.spec is None:
+            entry.spec_error = f"spec cannot be read: {entry.fault}"
+            await self._writer.refuse(entry)
+        else:
+            await self._writer.write(entry, Trouble(Reason.INVALID_RESPONSE, entry.fault), None, None)
+        entry.fault = ""
+        self._scheduler.schedule(entry, max(entry.poll_at, self._clock()))
 
     async def _write(self, entry: Entry, observation: Observation | None, project_id: str | None, version: int) -> None:
         deadline, now = self.due.deadline_of(entry), self._clock()

@@ -7,6 +7,7 @@ EvsJobs cost a sort of their time stamps. Nothing is kept after that.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ from .store import Entry
 _ENOUGH: Final = 300
 """Jobs of a kind: of 100 that went before, those count for a third, of 300 for a twentieth."""
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
@@ -33,6 +36,7 @@ class _Ended:
     sub_jobs_end: str
     sub_jobs_open: bool
     namespace: str
+    name: str
     spec: EvsJobSpec
 
 
@@ -58,6 +62,7 @@ class Recollection:
                 sub_jobs_end="" if not counts or counts.get("omitted") else max(ends, default=""),
                 sub_jobs_open=bool(counts and counts.get("inProgress")),
                 namespace=entry.namespace,
+                name=entry.name,
                 spec=entry.spec,
             )
         )
@@ -76,7 +81,10 @@ class Recollection:
             if taken[kind] <= _ENOUGH:
                 newest.append((session.uid, job))
         for connection, job in reversed(newest):
-            _learn(durations, connection, job)
+            try:
+                _learn(durations, connection, job)
+            except Exception:  # noqa: BLE001  # one job that teaches nothing must not keep the process from its work
+                _log.exception("EvsJob %s/%s: nothing learned", job.namespace, job.name)
         self._ended.clear()
         return len(newest)
 

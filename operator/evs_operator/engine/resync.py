@@ -66,6 +66,8 @@ class Resync:
                 await self.compare()
             except KubeError as error:
                 _log.warning("resync: %s", error.message)
+            except Exception:  # noqa: BLE001  # the next one may go better, and the watch goes on meanwhile
+                _log.exception("resync: not done")
 
     async def compare(self) -> None:
         """List once and put the store right."""

@@ -9,7 +9,7 @@ delays no other namespace's by more than its own turn.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from .session import Session
@@ -26,20 +26,38 @@ _WAITED_FOR: Final = 400.0
 """Seconds after an EvsJob asked for it; those of a broken connection look every five minutes at the latest."""
 
 
-def due_reads(sessions: Iterable[Session], now: float) -> list[Session]:
-    """Return the sessions whose Secrets are read in this round, in turns by namespace, longest wait first."""
+def due_reads(
+    sessions: Iterable[Session], now: float, on_fault: Callable[[Session, Exception], None] | None = None
+) -> list[Session]:
+    """Return the sessions whose Secrets are read in this round, in turns by namespace, longest wait first.
+
+    A session that we stumble over is told to `on_fault`, and left out.
+    """
     broken: list[tuple[bool, float, Session]] = []
     healthy: list[tuple[bool, float, Session]] = []
     for session in sessions:
-        if session.spec is None:
+        try:
+            turn = _turn_of(session, now)
+        except Exception as fault:  # of whatever kind: it concerns this connection alone
+            if on_fault is None:
+                raise
+            on_fault(session, fault)
             continue
-        urgent = session.block is not None or not session.read_at or session.broken_since > 0
-        idle = now - session.asked_at >= (_WAITED_FOR if urgent else _USED_FOR)
-        young = now - session.born < _USED_FOR
-        rest = _IDLE_AGAIN if urgent else _HEALTHY_IDLE_AGAIN
-        if now - session.read_at >= (_AGAIN if young or not idle else rest):
+        if turn is not None:
+            urgent, idle = turn
             (broken if urgent else healthy).append((idle, session.read_at, session))
     return _first(broken, BROKEN_PER_SECOND) + _first(healthy, HEALTHY_PER_SECOND)
+
+
+def _turn_of(session: Session, now: float) -> tuple[bool, bool] | None:
+    """Return whether a session is broken, and whether nobody uses it; None where it is not due."""
+    if session.spec is None:
+        return None
+    urgent = session.block is not None or not session.read_at or session.broken_since > 0
+    idle = now - session.asked_at >= (_WAITED_FOR if urgent else _USED_FOR)
+    young = now - session.born < _USED_FOR
+    rest = _IDLE_AGAIN if urgent else _HEALTHY_IDLE_AGAIN
+    return (urgent, idle) if now - session.read_at >= (_AGAIN if young or not idle else rest) else None
 
 
 def _first(waiting: list[tuple[bool, float, Session]], per_second: int) -> list[Session]:

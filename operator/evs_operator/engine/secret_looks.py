@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from .clock import Clock
+from .faults import Faults
 from .rounds import due_reads
-from .session import Session
+from .session import Session, title
 
 _AT_ONCE: Final = 64
 _OF_NAMESPACE: Final = 32
@@ -30,12 +31,16 @@ class SecretLooks:
     def __init__(self, look: Callable[[Session], Awaitable[None]], clock: Clock) -> None:
         self._look = look
         self._clock = clock
+        self._faults = Faults(clock, _log)
         self._running: dict[Session, asyncio.Future[None]] = {}
 
     def start_due(self, sessions: Iterable[Session]) -> None:
         """Start the reads that are due."""
         running = Counter(session.key.namespace for session in self._running)
-        for session in due_reads((s for s in sessions if s not in self._running), self._clock()):
+        waiting = [session for session in sessions if session not in self._running]
+        if self._faults:
+            waiting = [session for session in waiting if not self._faults.waits(title(session.key))]
+        for session in due_reads(waiting, self._clock(), self._stumbled):
             namespace = session.key.namespace
             if len(self._running) >= _AT_ONCE:
                 return
@@ -54,5 +59,10 @@ class SecretLooks:
 
     def _ended(self, session: Session, task: asyncio.Future[None]) -> None:
         del self._running[session]
-        if not task.cancelled() and (fault := task.exception()):
-            _log.error("%s %s: its Secret was not read", session.key.kind, session.key.name, exc_info=fault)
+        if not task.cancelled() and isinstance(fault := task.exception(), Exception):
+            self._stumbled(session, fault)
+        else:
+            self._faults.over(title(session.key))
+
+    def _stumbled(self, session: Session, fault: Exception) -> None:
+        self._faults.met(title(session.key), "its Secret was not read", fault)

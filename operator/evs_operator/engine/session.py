@@ -46,7 +46,8 @@ class Session:
     """State of a connection. Times are seconds of the epoch.
 
     Of its Secrets only the credential and the trust that were made of them are kept; `authority` is the SHA-256 of the
-    CA that is trusted, empty for the public ones. All `clients` share the sockets of `wire`.
+    CA that is trusted, empty for the public ones. All `clients` share the sockets of `wire`. `stumbled` tells that a
+    fault of ours kept the spec from being read.
     """
 
     key: ObjectKey
@@ -70,6 +71,7 @@ class Session:
     asked_at: float = 0.0
     credentials_seen: int = 0
     closed: bool = False
+    stumbled: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

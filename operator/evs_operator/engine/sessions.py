@@ -7,6 +7,7 @@ identity), `identity` (the credential and its verdict), `tenancy` (which namespa
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
@@ -30,6 +31,7 @@ from evs_operator.kube.objects import ObjectKey
 
 from .callers import Callers
 from .clock import Clock
+from .faults import in_words
 from .identity import Block, Identity
 from .opener import Opener, PlatformAuth, limit_of
 from .redaction import Redaction
@@ -37,6 +39,8 @@ from .session import Caller, Session, title
 from .tenancy import Tenancy
 
 _FOREVER: Final = float("inf")
+
+_log = logging.getLogger(__name__)
 
 
 class ConnectionTroubleError(Exception):
@@ -93,7 +97,10 @@ class Sessions:
         return iter(list(self._sessions.values()))
 
     def apply(self, key: ObjectKey, body: Mapping[str, object]) -> Session | None:
-        """Take a connection object as it is now; return its session where the spec is new or changed."""
+        """Take a connection object as it is now; return its session where the spec is new or changed.
+
+        Raises what we stumble over in reading the spec, which then blocks the session and is read again next time.
+        """
         metadata = mapping(body.get("metadata"))
         uid, version = str(metadata.get("uid")), str(metadata.get("resourceVersion"))
         generation = metadata.get("generation")
@@ -101,7 +108,7 @@ class Sessions:
         known = self._sessions.get(key)
         if known is not None and _older(version, known.resource_version):
             return None
-        if known is not None and (known.uid, known.generation) == (uid, generation):
+        if known is not None and (known.uid, known.generation, known.stumbled) == (uid, generation, False):
             known.resource_version, known.status = version, connection_status(body.get("status"))
             return None
         if known is not None:
@@ -113,6 +120,12 @@ class Sessions:
         except SpecError as error:
             trouble = Trouble(Reason.INVALID_SPEC, f"{title(key)}: {error}")
             session.own_block = Block(trouble, ConnectionReason.INVALID_SPEC, _FOREVER)
+        except Exception as fault:
+            trouble = Trouble(Reason.INVALID_SPEC, f"{title(key)}: its spec cannot be read: {in_words(fault)}")
+            session.own_block = Block(trouble, ConnectionReason.INVALID_SPEC, _FOREVER)
+            session.stumbled = True
+            self.changed(session)
+            raise
         else:
             session.budget = Budget(*limit_of(session.spec))  # until the Secret tells with whom it is shared
         return session

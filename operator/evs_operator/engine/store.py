@@ -48,7 +48,8 @@ class Entry:
     `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
     say that it waits for its first call, `say_at` when that is looked at again.
 
-    `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about.
+    `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about. `fault` says what we
+    stumbled over, until its status says so.
 
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
@@ -91,6 +92,7 @@ class Entry:
     late_version: int = 0
     waiting_version: int = 0
     meant: Place | None = None
+    fault: str = ""
     say_at: float = 0.0
 
     @property
@@ -120,8 +122,12 @@ class Store:
         """Return the entry of that uid, None where it is gone."""
         return self._entries.get(uid)
 
-    def apply(self, event_type: str | None, body: Mapping[str, object]) -> tuple[Entry | None, Change]:
+    def apply(
+        self, event_type: str | None, body: Mapping[str, object], *, fresh: bool = False
+    ) -> tuple[Entry | None, Change]:
         """Take one event; return the entry it is about and what it changed. Raises ValueError for what is no object.
+
+        `fresh` means that the object was read a moment ago: it is the truth, whatever its version.
 
         Of the object only names, spec, `requestedAt` and our part of the status are kept, each within its bounds.
         """
@@ -138,7 +144,7 @@ class Store:
         if entry is None:
             entry = Entry(uid, sys.intern(namespace), name, first_seen=self._now())
             self._entries[uid] = entry
-        elif not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
+        elif not fresh and not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
             return entry, Change.NONE
         return entry, self._update(entry, metadata, body)
 
@@ -178,18 +184,20 @@ class Store:
     def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
         known = entry.version > 0
         before = (entry.generation, entry.requested_at)
-        was_finished = entry.finished
+        was_finished, had_spec = entry.finished, entry.spec is not None
         entry.resource_version = str(metadata.get("resourceVersion"))
-        generation = metadata.get("generation")
-        entry.generation = generation if isinstance(generation, int) else 0
         requested = mapping(metadata.get("annotations")).get(REQUESTED_AT)
         entry.requested_at = requested[:_REQUEST_MOST] if requested and isinstance(requested, str) else None
-        if not known or entry.generation != before[0]:
+        generation = metadata.get("generation")
+        generation = generation if isinstance(generation, int) else 0
+        if not known or not had_spec or generation != entry.generation:
             self._take_spec(entry, body.get("spec"))
+        entry.generation = generation  # not before: a spec that was not taken is taken with the next version
         self._take_status(entry, job_status(body.get("status")))
         self.meant.update(entry)
         lost_its_end = was_finished and not entry.finished  # somebody else wrote the status
-        if known and (entry.generation, entry.requested_at) == before and not lost_its_end:
+        same_spec = entry.generation == before[0] and (entry.spec is not None) == had_spec
+        if known and same_spec and entry.requested_at == before[1] and not lost_its_end:
             return Change.NONE
         entry.version = next(self._versions)
         return Change.SPEC

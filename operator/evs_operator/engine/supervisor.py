@@ -13,10 +13,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
 from typing import Final
 
-from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.cloud.network import Network
 from evs_operator.core.durations import Durations
@@ -39,6 +37,7 @@ from .clock import Clock
 from .connection_writer import ConnectionWriter
 from .connections import Connections
 from .dispatcher import Dispatcher
+from .intake import Intake
 from .measure import Measure
 from .opener import PlatformAuth
 from .poller import Poller
@@ -47,7 +46,7 @@ from .redaction import Redaction
 from .resync import Resync
 from .scheduler import Scheduler
 from .sessions import Sessions
-from .store import Change, Store
+from .store import Store
 from .writer import StatusWriter
 
 _POLLS_FINISH: Final = 5.0
@@ -143,6 +142,7 @@ class Operator:
             self._poller.due.patience_of,
             self._clock,
             look_at=self._poller.due.look_at,
+            on_fault=self._poller.stumbled,
         )
         self._connections = Connections(
             api=self._api,
@@ -154,6 +154,16 @@ class Operator:
             wake=self._dispatcher.wake,
         )
         self._resync = Resync(self._lists, self._store, self._clock, settings.namespaces, self._restart_watch)
+        self._intake = Intake(
+            api=self._api,
+            store=self._store,
+            poller=self._poller,
+            dispatcher=self._dispatcher,
+            recollection=self._recollection,
+            take_connection=self._connections.on_event,
+            clock=self._clock,
+            listing=lambda: not self._synced.is_set(),
+        )
         self._health = HealthServer(
             settings.http_address,
             healthy=self._unhealthy,
@@ -244,7 +254,7 @@ class Operator:
                     self._lists,
                     access.kinds,
                     self._settings.namespaces,
-                    self._on_event,
+                    self._intake.on_event,
                     self._on_listed,
                     self._metrics.watch_restarts.inc,
                     self._pulse,
@@ -286,7 +296,11 @@ class Operator:
         if self._synced.is_set():
             self._resync.ask()
             return
-        learned = self._recollection.teach(self._durations, self._sessions)
+        try:
+            learned = self._recollection.teach(self._durations, self._sessions)
+        except Exception:  # noqa: BLE001  # durations are learned anew by polling
+            _log.exception("durations: nothing recalled")
+            learned = 0
         # What was listed stays: the collector of cycles need not look through it again and again.
         gc.collect()
         gc.freeze()
@@ -299,22 +313,8 @@ class Operator:
             group.create_task(self._dispatcher.run(), name="dispatcher")
             group.create_task(self._connections.run(), name="connections")
             group.create_task(self._resync.run(), name="resync")
+            group.create_task(self._intake.run(), name="intake")
             group.create_task(self._events.run(), name="events")
-
-    def _on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
-        if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
-            self._connections.on_event(kind, event_type, body)
-            return
-        entry, change = self._store.apply(event_type, body)
-        if entry is None or change is Change.DELETED:
-            return
-        if not self._synced.is_set():
-            self._recollection.note(entry)
-        if change is Change.SPEC:
-            self._poller.changed(entry)
-            self._dispatcher.wake()
-        elif entry.finished and not entry.busy:
-            self._poller.consider(entry)
 
     def _restart_watch(self) -> None:
         self._restart.set()
@@ -335,12 +335,20 @@ class Operator:
             return None
         if self._clock() - self._dispatcher.last_turn > _LOOP_LATE:
             return "the scheduler does not advance"
-        if self._dispatcher.unserved() > _POLL_LATE:
+        if self._unserved() > _POLL_LATE:
             return "EvsJobs are due and nobody polls them"
         unanswered = min(time.monotonic() - self._api.answered_at, self._clock() - self._pulse.last)
         if unanswered > _UNANSWERED:
             return f"no request to the API server has succeeded for {unanswered:.0f} s"
         return None
+
+    def _unserved(self) -> float:
+        """Return how long an EvsJob waits for a worker; a fault in counting is no reason to be ended by the kubelet."""
+        try:
+            return self._dispatcher.unserved()
+        except Exception:  # noqa: BLE001  # of whatever kind
+            _log.exception("/healthz: what waits was not counted")
+            return 0.0
 
     def _unready(self) -> str | None:
         if self._lease is not None and not self._lease.leads:

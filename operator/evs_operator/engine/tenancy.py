@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 
 LABELS_FRESH: Final = 10.0
+_log = logging.getLogger(__name__)
 _KEPT: Final = 600.0
 _LOOKS: Final = 20
 """Refused namespaces that are looked at again at a time."""
@@ -76,6 +78,9 @@ class Tenancy:
                 if error.status == 404:
                     continue  # the namespace is gone
                 said = error.message
+            except Exception:  # noqa: BLE001  # of whatever kind: it concerns this connection and namespace alone
+                _log.exception("%s %s: namespace %s not judged", key.kind, key.name, namespace)
+                said = "a fault of the operator"
             if said:
                 self._refused.setdefault((key, namespace), allowed)  # at the end: they take turns
             else:

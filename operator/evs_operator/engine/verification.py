@@ -19,7 +19,8 @@ from typing import Final
 from evs_operator.cloud import errors
 
 from .clock import Clock
-from .session import Session
+from .faults import Faults
+from .session import Session, title
 from .sessions import Sessions
 
 _LEFT_TO_JOBS: Final = 3.0
@@ -44,6 +45,7 @@ class Verification:
         self._again: dict[Session, tuple[float, float]] = {}
         self._served: dict[str, int] = {}
         self._turn = itertools.count(1)
+        self._faults = Faults(clock, _log)
 
     def start_due(self, sessions: Iterable[Session]) -> None:
         """Start the calls that are due."""
@@ -64,8 +66,13 @@ class Verification:
         """Yield whom to call for: by the namespace that waited longest, within it what was never tried first."""
         waiting: defaultdict[str, list[Session]] = defaultdict(list)
         for session in present:
-            if session not in self._running and self._is_due(session):
-                waiting[session.key.namespace].append(session)
+            with self._faults.guard(title(session.key), "not verified"):
+                if (
+                    session not in self._running
+                    and not self._faults.waits(title(session.key))
+                    and self._is_due(session)
+                ):
+                    waiting[session.key.namespace].append(session)
         self._served = {name: turn for name, turn in self._served.items() if name in waiting}
         running = Counter(session.key.namespace for session in self._running)
         for namespace in sorted(waiting, key=lambda name: self._served.get(name, 0)):
@@ -84,8 +91,9 @@ class Verification:
 
     def _ended(self, session: Session, task: asyncio.Task[None]) -> None:
         del self._running[session]
-        if not task.cancelled() and (fault := task.exception()):
-            _log.error("%s %s: not verified", session.key.kind, session.key.name, exc_info=fault)
+        if not task.cancelled() and isinstance(fault := task.exception(), Exception):
+            wait = self._faults.met(title(session.key), "not verified", fault)
+            self._again[session] = self._clock() + wait, wait
 
     def _is_due(self, session: Session) -> bool:
         now, identity = self._clock(), session.identity

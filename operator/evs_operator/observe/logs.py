@@ -189,7 +189,10 @@ def _text(value: object) -> str:
 
 
 def _error(record: logging.LogRecord) -> BaseException | None:
-    return record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # a group says neither what happened nor where
+    return error
 
 
 def _extra(record: logging.LogRecord) -> dict[str, str | int | float | bool]:

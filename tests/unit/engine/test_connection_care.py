@@ -10,16 +10,19 @@ import pytest
 
 from evs_operator.cloud import errors
 from evs_operator.core.plain_status import LEFT_OUT
-from evs_operator.engine import connection_writer
+from evs_operator.engine import connection_writer, opener, rounds, sessions
 from evs_operator.engine.connection_writer import ConnectionWriter
 from evs_operator.engine.connections import Connections
+from evs_operator.engine.intake import Intake
 from evs_operator.engine.poller import Poller
-from evs_operator.engine.store import Entry
+from evs_operator.engine.sessions import Sessions
+from evs_operator.engine.store import Entry, Store
+from evs_operator.engine.verification import Verification
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
-from support.connections import World, conditions
+from support.connections import ENDPOINT, World, conditions
 
 LIST = "/apis/evs-operator.dev/v1alpha1/{}evsconnections"
 
@@ -428,3 +431,83 @@ async def test_a_404_of_a_status_is_no_deletion_and_is_tried_again(care: Care) -
     care.refuse = None
     await care.rounds(20)
     assert care.status["Ready"][0] == "True"
+
+
+def faulty_for(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, *, broken: list[bool]) -> None:
+    """Have a function raise where it is about the connection `bad`, while `broken` holds True."""
+    real = getattr(owner, name)
+
+    def check(*arguments: Any, **named: Any) -> None:
+        about = [getattr(value, "key", value) for value in (*arguments, *named.values())]
+        endpoints = [value.get("endpoint") for value in arguments if isinstance(value, dict)]
+        bad = any(isinstance(key, ObjectKey) and key.name == "bad" for key in about) or BAD_ENDPOINT in endpoints
+        if broken[0] and bad:
+            raise RuntimeError("injected")
+
+    def faulty(*arguments: Any, **named: Any) -> Any:
+        check(*arguments, **named)
+        return real(*arguments, **named)
+
+    async def faulty_later(*arguments: Any, **named: Any) -> Any:
+        check(*arguments, **named)
+        return await real(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, faulty_later if asyncio.iscoroutinefunction(real) else faulty)
+
+
+BAD_ENDPOINT = "https://evs.eu-nl.otc.t-systems.com"
+SEAMS = {
+    "its spec is read": (sessions, "parse_connection", "its spec cannot be read: a fault of the operator"),
+    "it is opened": (opener.Opener, "_open", "cannot be read: a fault of the operator"),
+    "its turn is asked": (rounds, "_turn_of", ""),
+    "its Secret is looked at": (Sessions, "refresh", ""),
+    "its verification is asked": (Verification, "_is_due", ""),
+    "it is verified": (Verification, "_verify", ""),
+    "a client is made for it": (Sessions, "client", ""),
+    "its verdict is asked": (connection_writer, "verdict_of", ""),
+    "its status is written": (ConnectionWriter, "_write", ""),
+    "its transition is logged": (connection_writer, "_tell", ""),
+}
+"""Where a fault is injected, and what the status says of it, where it can."""
+
+
+@pytest.mark.parametrize("where", SEAMS)
+async def test_a_fault_of_ours_with_one_connection_is_its_own_and_heals(
+    where: str, care: Care, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, name, said = SEAMS[where]
+    broken = [True]
+    faulty_for(monkeypatch, owner, name, broken=broken)
+    intake = Intake(
+        api=cast(KubeApi, care.world.api),
+        store=Store(care.world.clock),
+        poller=cast(Poller, care.poller),
+        dispatcher=cast(Any, None),
+        recollection=cast(Any, None),
+        take_connection=care.connections.on_event,
+        clock=care.world.clock,
+        listing=lambda: False,
+    )
+    for connection, uid in (("bad", "u-bad"), ("good", "u-good")):
+        endpoint = BAD_ENDPOINT if connection == "bad" else ENDPOINT
+        body = care.world.body(uid=uid, endpoint=endpoint)
+        body["metadata"] |= {"namespace": "team-a", "name": connection}
+        care.world.api.objects[ObjectKey("EvsConnection", "team-a", connection).path] = body
+        care.listed.append(body)
+        intake.on_event("EvsConnection", "ADDED", body)
+    await care.rounds(60)
+    assert ("good", "CredentialsValid") in [(n, conditions(s)["Ready"][1]) for n, s in care.written]
+    lines = [line for line in caplog.messages if "EvsConnection team-a/bad" in line]
+    assert 1 <= len(lines) <= 20, caplog.messages
+    assert not [line for line in caplog.messages if line not in lines]
+    if said:
+        assert any(said in c["message"] for n, s in care.written if n == "bad" for c in s["conditions"])
+    broken[0] = False
+    care.event(name="new", uid="u-new")
+    for _ in range(70):
+        await care.rounds(5)
+        for key in list(intake._aside):
+            intake._aside[key] = 0.0
+            await intake._take_again(key)
+    assert ("bad", "CredentialsValid") in [(n, conditions(s)["Ready"][1]) for n, s in care.written]
+    assert ("new", "CredentialsValid") in [(n, conditions(s)["Ready"][1]) for n, s in care.written]

@@ -285,3 +285,19 @@ def test_a_redactor_that_fails_loses_the_line_and_shows_nothing(capsys: pytest.C
     configure("text", "info", broken)
     logging.getLogger("evs_operator").info("s3cr3t-value")
     assert capsys.readouterr().err == ""
+
+
+def test_a_group_of_errors_is_logged_by_its_first_inner_one_and_where_that_was_raised() -> None:
+    def fault() -> None:
+        raise TypeError("no ASCII")
+
+    try:
+        try:
+            fault()
+        except TypeError as inner:
+            raise ExceptionGroup("unhandled errors", [ExceptionGroup("within", [inner, ValueError("later")])]) from None
+    except ExceptionGroup:
+        record = logging.LogRecord("evs_operator", logging.ERROR, "", 0, "work ended", (), sys.exc_info())
+    line = json.loads(JsonFormatter(str, debug=False).format(record))
+    assert line["msg"] == "work ended: TypeError: no ASCII"
+    assert line["at"].startswith("test_logs.py:")
