@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-from evs_operator.api.conditions import Condition, condition_of
+from evs_operator.api.conditions import condition_of
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, GROUP, PLURALS, VERSION
-from evs_operator.kube import objects
+from evs_operator.api.object_names import shown
+from evs_operator.api.stored import connection_status, mapping
+from evs_operator.kube import objects, schema
 from evs_operator.kube.access import CLUSTER_RIGHTS, KINDS, LEASE_RIGHTS, RIGHTS, Right
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.settings import Settings
@@ -19,10 +21,9 @@ async def check_installation(api: KubeApi, settings: Settings, report: Report) -
     version = await api.request("GET", "/version")
     report.line(True, "API server", f"reachable, {version.get('gitVersion', 'version unknown')}")
     served = await objects.served_kinds(api)
+    missing = await schema.missing_fields(api)
     for kind in KINDS:
-        there = kind in served
-        detail = f"{VERSION} served" if there else f"{VERSION} is not served: apply crds/"
-        report.line(there, f"CRD {PLURALS[kind]}.{GROUP}", detail)
+        _report_crd(kind, served, missing, report)
     namespaces: list[str] = list(settings.namespaces) or [""]
     for namespace in namespaces:
         await _check_rights(api, RIGHTS, namespace, report)
@@ -32,6 +33,21 @@ async def check_installation(api: KubeApi, settings: Settings, report: Report) -
     for kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
         if kind in served:
             await _check_connections(api, kind, namespaces, report)
+
+
+def _report_crd(
+    kind: str, served: Collection[str], missing: Mapping[str, tuple[str, ...]] | None, report: Report
+) -> None:
+    """Report whether a CRD is there, and whether it has every field that this version knows."""
+    what = f"CRD {PLURALS[kind]}.{GROUP}"
+    if kind not in served:
+        report.line(False, what, f"{VERSION} is not served: apply crds/")
+    elif missing is None:
+        report.line(True, what, f"{VERSION} served; its fields cannot be compared, there is no OpenAPI to be read")
+    elif kind in missing:
+        report.line(False, what, schema.lacks(missing[kind]))
+    else:
+        report.line(True, what, f"{VERSION} served, with every field of this version")
 
 
 async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, report: Report) -> None:
@@ -61,11 +77,9 @@ async def _check_connections(api: KubeApi, kind: str, namespaces: list[str], rep
 
 
 def _report_connection(kind: str, body: object, report: Report) -> None:
-    metadata = body.get("metadata", {}) if isinstance(body, dict) else {}
-    status = body.get("status", {}) if isinstance(body, dict) else {}
-    name = "/".join(part for part in (metadata.get("namespace"), metadata.get("name")) if part)
-    conditions: list[Condition] = status.get("conditions") or []
-    ready = condition_of(conditions, "Ready")
+    metadata, status = mapping(mapping(body).get("metadata")), connection_status(mapping(body).get("status"))
+    name = "/".join(shown(str(part)) for part in (metadata.get("namespace"), metadata.get("name")) if part)
+    ready = condition_of(status.get("conditions", []), "Ready")
     if ready is None or ready["status"] == "Unknown":
         detail = ready["message"] if ready else "the operator has not looked at it yet"
         report.note(f"{kind} {name}", detail)

@@ -45,6 +45,7 @@ from .recollection import Recollection
 from .redaction import Redaction
 from .resync import Resync
 from .scheduler import Scheduler
+from .schema_watch import SchemaWatch
 from .sessions import Sessions
 from .store import Store
 from .writer import StatusWriter
@@ -154,6 +155,7 @@ class Operator:
             wake=self._dispatcher.wake,
         )
         self._resync = Resync(self._lists, self._store, self._clock, settings.namespaces, self._restart_watch)
+        self._schema = SchemaWatch(self._lists)
         self._intake = Intake(
             api=self._api,
             store=self._store,
@@ -314,6 +316,7 @@ class Operator:
             group.create_task(self._connections.run(), name="connections")
             group.create_task(self._resync.run(), name="resync")
             group.create_task(self._intake.run(), name="intake")
+            group.create_task(self._schema.run(), name="schema")
             group.create_task(self._events.run(), name="events")
 
     def _restart_watch(self) -> None:
@@ -355,6 +358,6 @@ class Operator:
             return f"waiting: {self._lease.problem}" if self._lease.problem else None
         if self._waiting_for:
             return f"waiting: {self._waiting_for}"
-        if problem := self._pulse.problem():
+        if problem := self._pulse.problem() or self._schema.problem:
             return problem
         return None if self._synced.is_set() else "waiting: the first list of EvsJobs is not complete"

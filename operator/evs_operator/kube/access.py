@@ -8,7 +8,7 @@ from typing import Final
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_JOB, GROUP, PLURALS, VERSION
 
-from . import objects
+from . import objects, schema
 from .api import KubeApi
 from .lease import LEASE_NAME
 
@@ -79,6 +79,13 @@ async def missing_access(api: KubeApi, namespaces: Collection[str]) -> Access:
     if absent:
         names = ", ".join(f"{plural}.{GROUP}" for plural in absent)
         return Access((), f"the CRDs of {GROUP}/{VERSION} are not installed: {names}; apply crds/")
+    unwritable = {
+        kind: fields
+        for kind, fields in (await schema.missing_fields(api) or {}).items()
+        if any(field.startswith("status") for field in fields)
+    }
+    if unwritable:  # no status could be written whole
+        return Access((), schema.in_words(unwritable))
     kinds = []
     for kind in KINDS:
         places = [""] if kind == CLUSTER_EVS_CONNECTION else list(namespaces) or [""]

@@ -1,0 +1,46 @@
+"""Finds out, once a minute, whether the installed CRDs know all fields of this operator; `/readyz` says so.
+
+Started by the supervisor. A CRD may be replaced by an older one while the operator runs, by a Helm release or by an
+Argo CD application of another version: statuses are refused from then on, or lose fields without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.schema import in_words, missing_fields
+
+_EVERY: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class SchemaWatch:
+    """`problem` is what is missing, on one line, "" where nothing is known to be."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+        self.problem = ""
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_EVERY)
+
+    async def look(self) -> None:
+        """Look once; what cannot be found out leaves the problem as it is."""
+        try:
+            missing = await missing_fields(self._api)
+        except KubeError:
+            return  # whoever has something to write says that
+        except Exception:  # noqa: BLE001  # the next look may go better
+            _log.exception("the fields of the CRDs could not be compared")
+            return
+        problem = in_words(missing or {})
+        if problem and problem != self.problem:
+            _log.warning("%s", problem)
+        self.problem = problem
