@@ -45,7 +45,7 @@ def replace(control_plane: ControlPlane, spec: dict[str, Any]) -> subprocess.Com
 
 
 async def test_what_an_older_crd_lacks_is_named_and_nothing_is_once_it_is_replaced(older_crd: ControlPlane) -> None:
-    api = KubeApi(await load_cluster(str(older_crd.kubeconfig)))
+    api = KubeApi(await load_cluster(older_crd.admin_kubeconfig))
     try:
         end = time.monotonic() + 30.0
         while not (missing := await missing_fields(api)) and time.monotonic() < end:  # noqa: ASYNC110  # a server is asked
@@ -60,7 +60,7 @@ async def test_what_an_older_crd_lacks_is_named_and_nothing_is_once_it_is_replac
 
 
 async def test_our_own_crds_lack_nothing(crds: ControlPlane) -> None:
-    api = KubeApi(await load_cluster(str(crds.kubeconfig)))
+    api = KubeApi(await load_cluster(crds.admin_kubeconfig))
     try:
         end = time.monotonic() + 30.0
         while await missing_fields(api) != {} and time.monotonic() < end:  # noqa: ASYNC110  # a server is asked

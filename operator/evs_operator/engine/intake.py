@@ -20,6 +20,7 @@ from evs_operator.kube.objects import ObjectKey
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .faults import Faults
+from .foreign_writes import ForeignWrites
 from .poller import Poller
 from .recollection import Recollection
 from .store import Change, Entry, Store
@@ -58,6 +59,7 @@ class Intake:
         self._clock = clock
         self._listing = listing
         self._faults = Faults(clock, _log)
+        self._foreign = ForeignWrites(clock, _log)
         self._aside: dict[ObjectKey, float] = {}
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
@@ -114,6 +116,8 @@ class Intake:
         if entry is None or change is Change.DELETED:
             return None
         self._take_job(entry, change)
+        if change is Change.FOREIGN:
+            self._foreign.met(f"EvsJob {entry.namespace}/{entry.name}", mapping(body.get("metadata")))
         return entry
 
     def _take_job(self, entry: Entry, change: Change) -> None:
@@ -121,6 +125,9 @@ class Intake:
             self._recollection.note(entry)
         if change is Change.SPEC:
             self._poller.changed(entry)
+            self._dispatcher.wake()
+        elif change is Change.FOREIGN and not entry.busy:
+            self._poller.mend(entry)
             self._dispatcher.wake()
         elif entry.finished and not entry.busy:
             self._poller.consider(entry)

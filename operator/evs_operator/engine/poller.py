@@ -26,6 +26,7 @@ from .clock import Clock
 from .dispatcher import Route
 from .due_times import AFTER, DueTimes
 from .faults import Faults, in_words
+from .foreign_writes import EVERY
 from .inquiry import Inquiry, Observed, note_connection
 from .lane import CallBudget
 from .scheduler import Scheduler
@@ -111,6 +112,8 @@ class Poller:
             self._woken.discard(entry.uid)
             entry.poll_at = self._clock()
             self._scheduler.schedule(entry, entry.poll_at)
+        if entry.ours is not None and not entry.deleted:  # it was overwritten while it was looked at
+            self.mend(entry)
         if entry.version != version and not entry.deleted:
             self._scheduler.schedule(entry, self._clock())
 
@@ -148,6 +151,14 @@ class Poller:
         entry.poll_at = now
         entry.failures = 0
         self._scheduler.schedule(entry, now)
+
+    def mend(self, entry: Entry) -> None:
+        """Put a status right that somebody else wrote: at once, and after that every half minute at the most."""
+        now = self._clock()
+        at = entry.mended = max(now, entry.mended + EVERY)
+        if entry.spoiled or entry.ours is None:  # then the cloud tells what is right
+            entry.poll_at = at if entry.spoiled else min(max(entry.poll_at, now), at)
+        self._scheduler.schedule(entry, min(at, max(entry.poll_at, now)))
 
     def _rest(self, entry: Entry, now: float) -> None:
         """Let an EvsJob be until its time to live is over, where it has one."""

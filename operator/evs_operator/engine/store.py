@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, cast
 
-from evs_operator.api.names import REQUESTED_AT
+from evs_operator.api.names import FIELD_MANAGER, REQUESTED_AT
 from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
-from evs_operator.api.status import EvsJobStatus, UsedConnection
+from evs_operator.api.status import EvsJobStatus, UsedConnection, same_status
 from evs_operator.api.stored import job_status, mapping
 from evs_operator.core.decide import is_finished, speaks_of
 from evs_operator.core.observation import Observation
 from evs_operator.core.phase import PENDING, Phase, phase_of
 from evs_operator.core.schedule import PollHistory
 
+from .foreign_writes import NOBODY, last_writer
 from .meant import Meant, Place
 
 _MAX_DELETED = 10_000
+_NOT_FOREIGN: Final = (FIELD_MANAGER, NOBODY)
 _REQUEST_MOST: Final = 1024
 """Characters of `requestedAt` that are read and echoed; an annotation may have 256 KiB."""
 
@@ -34,6 +36,8 @@ class Change(Enum):
 
     NONE = "none"
     SPEC = "spec"
+    FOREIGN = "foreign"
+    """Somebody else wrote the status."""
     DELETED = "deleted"
 
 
@@ -48,8 +52,11 @@ class Entry:
     `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
     say that it waits for its first call, `say_at` when that is looked at again.
 
-    `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about. `fault` says what we
-    stumbled over, until its status says so.
+    `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about. `status` is what is
+    stored. `ours` is what was there before somebody else wrote it, None where nobody did; `spoiled` tells that this was
+    done to a finished EvsJob, of which only `completion` is known by then. `tried` are statuses of ours that may have
+    been stored or not, `mended` is when one was last put right. `fault` says what we stumbled over, until its status
+    says so.
 
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
@@ -93,6 +100,10 @@ class Entry:
     waiting_version: int = 0
     meant: Place | None = None
     fault: str = ""
+    ours: EvsJobStatus | None = None
+    spoiled: bool = False
+    tried: tuple[EvsJobStatus, ...] = ()
+    mended: float = 0.0
     say_at: float = 0.0
 
     @property
@@ -177,14 +188,22 @@ class Store:
         """Take over what was written, so that its echo is no news."""
         if _newer(resource_version, entry.resource_version):
             entry.resource_version = resource_version
+        entry.spoiled, entry.ours, entry.tried = False, None, ()
         self._take_status(entry, status)
         entry.anew = False
         self.meant.update(entry)
 
+    def confirmed(self, entry: Entry) -> None:
+        """Take what is stored as right: a look has shown it, or cannot show anything else."""
+        if entry.ours is not None or entry.spoiled:
+            entry.spoiled, entry.ours, entry.tried = False, None, ()
+            self._take_status(entry, entry.status)
+            self.meant.update(entry)
+
     def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
         known = entry.version > 0
         before = (entry.generation, entry.requested_at)
-        was_finished, had_spec = entry.finished, entry.spec is not None
+        had_spec = entry.spec is not None
         entry.resource_version = str(metadata.get("resourceVersion"))
         requested = mapping(metadata.get("annotations")).get(REQUESTED_AT)
         entry.requested_at = requested[:_REQUEST_MOST] if requested and isinstance(requested, str) else None
@@ -193,14 +212,24 @@ class Store:
         if not known or not had_spec or generation != entry.generation:
             self._take_spec(entry, body.get("spec"))
         entry.generation = generation  # not before: a spec that was not taken is taken with the next version
-        self._take_status(entry, job_status(body.get("status")))
+        status = job_status(body.get("status"))
+        foreign = known and _is_foreign(entry, status, metadata)
+        if foreign:
+            self._set_ours_aside(entry, metadata)
+        self._take_status(entry, status)
         self.meant.update(entry)
-        lost_its_end = was_finished and not entry.finished  # somebody else wrote the status
         same_spec = entry.generation == before[0] and (entry.spec is not None) == had_spec
-        if known and same_spec and entry.requested_at == before[1] and not lost_its_end:
-            return Change.NONE
+        if known and same_spec and entry.requested_at == before[1]:
+            return Change.FOREIGN if foreign else Change.NONE
         entry.version = next(self._versions)
         return Change.SPEC
+
+    def _set_ours_aside(self, entry: Entry, metadata: Mapping[str, object]) -> None:
+        """Keep what we know better than what somebody else wrote; what another evs-operator wrote is as good."""
+        if entry.finished:
+            entry.spoiled = True
+        elif last_writer(metadata) != FIELD_MANAGER and entry.ours is None:
+            entry.ours = entry.status
 
     def _take_spec(self, entry: Entry, raw: object) -> None:
         previous = entry.spec
@@ -216,10 +245,14 @@ class Store:
 
     def _take_status(self, entry: Entry, status: EvsJobStatus) -> None:
         entry.finished = (
-            is_finished(status) and not entry.anew and (entry.spec is None or speaks_of(status, entry.spec))
+            is_finished(status)
+            and not entry.anew
+            and not entry.spoiled
+            and (entry.spec is None or speaks_of(status, entry.spec))
         )
         entry.observed_generation = status.get("observedGeneration")
-        entry.completion = status.get("completionTime")
+        if not entry.spoiled:
+            entry.completion = status.get("completionTime")
         entry.handled = status.get("lastHandledReconcileAt")
         entry.phase = phase_of(status)
         entry.status = status
@@ -228,8 +261,22 @@ class Store:
 def shrink(entry: Entry) -> None:
     """Drop what a finished EvsJob does not need until it changes again."""
     if entry.finished:
-        entry.status = {}
+        entry.status, entry.tried = {}, ()
         entry.pending = entry.history = None
+
+
+def _is_foreign(entry: Entry, status: EvsJobStatus, metadata: Mapping[str, object]) -> bool:
+    """Tell whether a status is another than that which was there, and none of those that we tried to write.
+
+    Of a finished EvsJob the status is not kept: its verdict tells, and the field managers.
+    """
+    if entry.spoiled or any(same_status(status, tried) for tried in entry.tried):
+        return False
+    if not entry.finished or entry.status:
+        return not same_status(status, entry.status)
+    before = entry.completion, entry.handled, entry.observed_generation
+    after = status.get("completionTime"), status.get("lastHandledReconcileAt"), status.get("observedGeneration")
+    return before != after or entry.phase is not phase_of(status) or last_writer(metadata) not in _NOT_FOREIGN
 
 
 def _newer(one: str, other: str) -> bool:

@@ -18,8 +18,8 @@ from typing import Final
 from evs_operator.api.conditions import condition_of, parse_timestamp
 from evs_operator.api.names import EVS_JOB
 from evs_operator.api.status import EvsJobStatus, same_status
-from evs_operator.core.decide import Subject, decide, refuse
-from evs_operator.core.observation import JobSeen, Observation
+from evs_operator.core.decide import Subject, decide, is_finished, refuse
+from evs_operator.core.observation import JobSeen, Observation, Trouble
 from evs_operator.core.phase import Phase, phase_of
 from evs_operator.core.result import texts_of
 from evs_operator.core.transitions import transition_of_job
@@ -41,6 +41,8 @@ _BREATH: Final = 0.01
 """Seconds at most between a write that met a change and the read after it."""
 _DELETION_LAG: Final = 0.3
 """Seconds in which the watch tells of a deletion that a write met."""
+_TRIED: Final = 3
+"""Statuses remembered whose writes were not answered, so that their echo is not taken for somebody else's."""
 _LARGE: Final = 20
 """Sub-jobs of a batch from which on the API server is busy with one status for long (0.08 s of CPU for a hundred)."""
 _LARGE_AT_ONCE: Final = 4
@@ -86,11 +88,14 @@ class StatusWriter:
                 return None
             subject = self.subject_of(entry, project_id)
             redact = observation.redaction(texts_of(observation.job)) if isinstance(observation, JobSeen) else str
-            return decide(subject, entry.status, observation, self._clock.wall(), redact=redact, estimate=moment)
+            previous = known_of(entry, observation)
+            return decide(subject, previous, observation, self._clock.wall(), redact=redact, estimate=moment)
 
         large = isinstance(observation, JobSeen) and len(observation.job.sub_jobs) > _LARGE
         async with self._large if large else nullcontext():
             await self._apply(entry, decided)
+        if entry.spoiled and isinstance(observation, Trouble) and not observation.reason.passing:
+            self._store.confirmed(entry)  # the cloud knows nothing of it any more
 
     async def refuse(self, entry: Entry) -> None:
         """Write that the spec cannot be read."""
@@ -98,7 +103,7 @@ class StatusWriter:
         def decided() -> EvsJobStatus | None:
             if entry.spec is not None:
                 return None
-            return refuse(entry.generation, entry.status, entry.spec_error, self._clock.wall())
+            return refuse(entry.generation, known_of(entry, None), entry.spec_error, self._clock.wall())
 
         await self._apply(entry, decided)
 
@@ -140,9 +145,12 @@ class StatusWriter:
                 return
             status = self._refused.acceptable(entry.uid, whole)
             if same_status(status, entry.status):
+                if not entry.spoiled or is_finished(status):
+                    self._store.confirmed(entry)
                 return
             # The watch may bring the echo of the write before its answer is here.
-            before, was_finished = entry.status, entry.finished
+            before, was_finished = entry.ours or entry.status, entry.finished
+            entry.tried = (*entry.tried, status)[-_TRIED:]
             try:
                 with self._tracing.span("write"):
                     version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
@@ -186,7 +194,7 @@ class StatusWriter:
         if not isinstance(metadata, dict) or metadata.get("uid") != entry.uid:
             self._store.remove(entry.uid)
             return
-        self._store.apply("MODIFIED", body)
+        self._store.apply("MODIFIED", body, fresh=True)
 
     async def _ask_whether_gone(self, entry: Entry, error: KubeError) -> None:
         """Wait for the watch to say that an object is gone, or have it listed; raises the error until either does.
@@ -228,6 +236,20 @@ class StatusWriter:
             begun = parse_timestamp(status.get("observationStartTime"))
             late = self._clock.wall() - (max(ended, begun) if begun else ended)
             self._metrics.end_to_status.observe(max(late.total_seconds(), 0.0))
+
+
+def known_of(entry: Entry, observation: Observation | None) -> EvsJobStatus:
+    """Return the status that is decided on: what is stored, or ours where somebody else overwrote it."""
+    if entry.ours is not None:
+        return entry.ours
+    if not entry.spoiled or not isinstance(observation, JobSeen) or entry.spec is None:
+        return entry.status
+    kept: EvsJobStatus = {"jobId": entry.spec.job_id, "conditions": []}
+    if entry.completion is not None:
+        kept["completionTime"] = entry.completion
+    if entry.handled is not None:
+        kept["lastHandledReconcileAt"] = entry.handled
+    return kept
 
 
 def _key(entry: Entry) -> ObjectKey:
