@@ -44,6 +44,13 @@ def connection_status(raw: object) -> StoredConnectionStatus:
     return cast(StoredConnectionStatus, _status(raw, _CONNECTION, _CONNECTION_CONDITIONS))
 
 
+def same_connection_status(one: StoredConnectionStatus, other: StoredConnectionStatus) -> bool:
+    """Tell whether two statuses of a connection say the same, whatever the order of their conditions."""
+    if one.get("observedGeneration") != other.get("observedGeneration"):
+        return False
+    return {c["type"]: c for c in one.get("conditions", [])} == {c["type"]: c for c in other.get("conditions", [])}
+
+
 def mapping(value: object) -> Mapping[str, object]:
     """Return an object as it is, and what is none as an empty one."""
     return value if isinstance(value, Mapping) else {}

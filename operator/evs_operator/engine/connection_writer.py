@@ -25,6 +25,7 @@ from evs_operator.observe.seldom import Seldom
 
 from .clock import Clock
 from .faults import Faults
+from .foreign_writes import EVERY
 from .refused_texts import REFUSED
 from .session import Session
 from .sessions import Sessions, short_name
@@ -34,6 +35,8 @@ _PATIENCE: Final = 30.0
 _SETTLING: Final = 3.0
 """Seconds in which a Secret that is applied together with its connection may still arrive."""
 _LONGEST_WAIT: Final = 60.0
+_TRIED: Final = 3
+"""Statuses remembered whose writes were not answered, so that their echo is not taken for somebody else's."""
 _OWN: Final = ("Ready", "Reconciling", "Stalled")
 
 _log = logging.getLogger(__name__)
@@ -66,6 +69,15 @@ class ConnectionWriter:
     def mark(self, session: Session) -> None:
         """Look at a session in the next round."""
         self._dirty[session.key] = None
+
+    def mend(self, session: Session) -> None:
+        """Put a status right that somebody else wrote: at once, and after that every half minute at the most."""
+        now = self._clock()
+        if session.mended <= now:
+            session.mended = max(now, session.mended + EVERY)
+        if session.mended > now:
+            self._refused[session.key] = session.uid, 0, session.mended
+        self.mark(session)
 
     async def write(self) -> None:
         """Write what changed; what goes wrong at the API server is tried again with growing waits."""
@@ -106,7 +118,7 @@ class ConnectionWriter:
         if reason is ConnectionReason.SECRET_NOT_FOUND and now - session.born < _SETTLING:
             return False
         previous = session.status.get("conditions", [])
-        if reason is ConnectionReason.NOT_YET_VERIFIED and _still_says_valid(session, previous):
+        if reason is ConnectionReason.NOT_YET_VERIFIED and not session.mended and _still_says_valid(session, previous):
             return True
         status = connection_status(
             reason,
@@ -121,6 +133,7 @@ class ConnectionWriter:
             version = await self._apply(session, status)
             self._metrics.connection_status_writes.labels(result="written").inc()
             session.status, session.resource_version = StoredConnectionStatus(**status), version
+            session.tried = ()
             _tell(session, previous, status)
             transition = transition_of_connection(previous, status["conditions"])
             self._events.tell(session.key, session.uid, transition)
@@ -128,6 +141,7 @@ class ConnectionWriter:
 
     async def _apply(self, session: Session, status: ConnectionStatus) -> str:
         """Write a status, without the cloud's words where the API server refuses them; return the new version."""
+        session.tried = (*session.tried, StoredConnectionStatus(**status))[-_TRIED:]
         try:
             return await objects.apply_status(self._api, session.key, status, session.resource_version)
         except KubeError as error:
@@ -138,6 +152,7 @@ class ConnectionWriter:
             self._seldom.warning(f"refused text in {session.key.namespace}", message, {"connection": name})
         self._texts_refused[session.key] = _words(status)
         status["conditions"] = plain_conditions(status["conditions"])
+        session.tried = (*session.tried, StoredConnectionStatus(**status))
         return await objects.apply_status(self._api, session.key, status, session.resource_version)
 
 

@@ -22,6 +22,7 @@ from evs_operator.observe.seldom import Seldom
 from .clock import Clock
 from .connection_writer import ConnectionWriter
 from .faults import Faults
+from .foreign_writes import ForeignWrites
 from .poller import Poller
 from .rounds import TICK
 from .secret_looks import SecretLooks
@@ -69,7 +70,9 @@ class Connections:
         self._next_forgetting = 0.0
         self._polled: dict[ObjectKey, float] = {}
         self._poll_later: set[ObjectKey] = set()
+        self._foreign = ForeignWrites(clock, _log)
         sessions.on_change = writer.mark
+        sessions.on_foreign = self._overwritten
         sessions.on_healed = self._poll_healed
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
@@ -165,6 +168,11 @@ class Connections:
             for key in self._sessions.gone(present, kind, places, started):
                 _log.info("%s %s: was deleted unseen", key.kind, short_name(key))
                 self._remove(key, None)
+
+    def _overwritten(self, session: Session, metadata: Mapping[str, object]) -> None:
+        """Have a status put right that somebody else wrote."""
+        self._foreign.met(f"{session.key.kind} {short_name(session.key)}", metadata)
+        self._writer.mend(session)
 
     def _remove(self, key: ObjectKey, uid: str | None) -> None:
         affected = self._poller.jobs_of(key)

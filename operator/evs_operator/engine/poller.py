@@ -155,7 +155,9 @@ class Poller:
     def mend(self, entry: Entry) -> None:
         """Put a status right that somebody else wrote: at once, and after that every half minute at the most."""
         now = self._clock()
-        at = entry.mended = max(now, entry.mended + EVERY)
+        if entry.mended <= now:
+            entry.mended = max(now, entry.mended + EVERY)
+        at = entry.mended
         if entry.spoiled or entry.ours is None:  # then the cloud tells what is right
             entry.poll_at = at if entry.spoiled else min(max(entry.poll_at, now), at)
         self._scheduler.schedule(entry, min(at, max(entry.poll_at, now)))

@@ -47,7 +47,8 @@ class Session:
 
     Of its Secrets only the credential and the trust that were made of them are kept; `authority` is the SHA-256 of the
     CA that is trusted, empty for the public ones. All `clients` share the sockets of `wire`. `stumbled` tells that a
-    fault of ours kept the spec from being read.
+    fault of ours kept the spec from being read. `tried` are statuses of ours that may have been stored or not, `mended`
+    is when one was last put right that somebody else had written.
     """
 
     key: ObjectKey
@@ -72,6 +73,8 @@ class Session:
     credentials_seen: int = 0
     closed: bool = False
     stumbled: bool = False
+    tried: tuple[StoredConnectionStatus, ...] = ()
+    mended: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

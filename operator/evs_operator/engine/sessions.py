@@ -18,7 +18,7 @@ from evs_operator.api.connection import parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, DEFAULT_CONNECTION, EVS_CONNECTION
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError
-from evs_operator.api.stored import connection_status, mapping
+from evs_operator.api.stored import connection_status, mapping, same_connection_status
 from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.endpoints import AllowList
@@ -91,6 +91,7 @@ class Sessions:
         self._callers = Callers(lambda session, auth: self._evs_client(session, auth), clock, self.changed)
         self.tenancy = Tenancy(api, clock)
         self.on_change: Callable[[Session], None] = lambda session: None
+        self.on_foreign: Callable[[Session, Mapping[str, object]], None] = lambda session, metadata: None
         self.on_healed: Callable[[ObjectKey, str | None], None] = lambda key, project_id: None
 
     def __iter__(self) -> Iterator[Session]:
@@ -109,7 +110,11 @@ class Sessions:
         if known is not None and _older(version, known.resource_version):
             return None
         if known is not None and (known.uid, known.generation, known.stumbled) == (uid, generation, False):
-            known.resource_version, known.status = version, connection_status(body.get("status"))
+            status = connection_status(body.get("status"))
+            foreign = not any(same_connection_status(status, other) for other in (known.status, *known.tried))
+            known.resource_version, known.status = version, status
+            if foreign:
+                self.on_foreign(known, metadata)
             return None
         if known is not None:
             self._close(known)

@@ -511,3 +511,47 @@ async def test_a_fault_of_ours_with_one_connection_is_its_own_and_heals(
             await intake._take_again(key)
     assert ("bad", "CredentialsValid") in [(n, conditions(s)["Ready"][1]) for n, s in care.written]
     assert ("new", "CredentialsValid") in [(n, conditions(s)["Ready"][1]) for n, s in care.written]
+
+
+@pytest.mark.parametrize("damage", ["another reason", "nothing left", "another generation", "a forged True"])
+async def test_a_status_that_somebody_overwrote_is_put_right_and_the_log_says_who(
+    damage: str, care: Care, caplog: pytest.LogCaptureFixture
+) -> None:
+    if damage == "a forged True":
+        care.world.cloud.answer = lambda job_id: errors.PollTimeout("slow")
+    care.event()
+    await care.rounds(60)
+    right = care.written[-1][1]
+    ready = next(c for c in right["conditions"] if c["type"] == "Ready")
+    wrong = {
+        "another reason": {**right, "conditions": [{**ready, "reason": "Unauthorized", "status": "False"}]},
+        "nothing left": {},
+        "another generation": {**right, "observedGeneration": 7},
+        "a forged True": {**right, "conditions": [{**ready, "reason": "CredentialsValid", "status": "True"}]},
+    }[damage]
+    writes = len(care.written)
+    overwrite(care, wrong)
+    await care.rounds(1)
+    assert len(care.written) == writes + 1
+    assert conditions(care.written[-1][1]) == conditions(right)
+    assert care.written[-1][1]["observedGeneration"] == 1
+    who = "EvsConnection team-a/default: its status was overwritten by 'kubectl-edit'"
+    assert [line.startswith(who) for line in caplog.messages if "status was" in line] == [True]
+
+
+async def test_two_that_overwrite_a_connection_do_not_do_so_for_all_they_can(care: Care) -> None:
+    care.event()
+    await care.rounds(10)
+    right, writes = care.written[-1][1], len(care.written)
+    for number in range(300):
+        overwrite(care, {**right, "observedGeneration": number + 2})
+        await care.rounds(1)
+    assert 5 <= len(care.written) - writes <= 12
+
+
+def overwrite(care: Care, status: dict[str, Any]) -> None:
+    """Have somebody write the status of the connection, as the watch brings it."""
+    body = care.world.body()
+    body["metadata"] |= {"namespace": "team-a", "name": "default"}
+    body["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "subresource": "status", "time": "t"}]
+    care.connections.on_event("EvsConnection", "MODIFIED", {**body, "status": status})
