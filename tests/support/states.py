@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -18,7 +18,7 @@ from evs_operator.api.conditions import timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
 from evs_operator.api.status import EvsJobStatus, UsedConnection
-from evs_operator.cloud import errors
+from evs_operator.cloud import errors, transport
 from evs_operator.cloud.classify import read_answer
 from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide, refuse
@@ -183,6 +183,15 @@ def _in_progress() -> dict[str, _Story]:
     }
 
 
+_MISTAKEN: Final = {
+    name: Trouble(Reason.UNREACHABLE, "Unreachable", f"{_WHERE} is not reachable: {cause}", advice)
+    for name, cause, advice in (
+        ("host-not-known", "its name is not known to DNS", transport.ADVICE_ON_NAME),
+        ("certificate-not-trusted", "its TLS certificate is not trusted", transport.ADVICE_ON_TRUST),
+    )
+}
+
+
 def _unseen() -> dict[str, _Story]:
     passing = {
         "rate-limited": _answer(429, {"error_code": "APIGW.0308", "error_msg": _THROTTLED, "request_id": "7f0d"}),
@@ -194,6 +203,7 @@ def _unseen() -> dict[str, _Story]:
     return {
         **{name: _Story().then(_RUNNING, trouble) for name, trouble in passing.items()},
         **{f"{name}-before-the-first-answer": _Story().then(trouble) for name, trouble in passing.items()},
+        **{f"{name}-for-two-minutes": _Story().then(t, t, after=120) for name, t in _MISTAKEN.items()},
         "job-not-found-within-its-grace": _Story().then(_NO_SUCH_JOB),
     }
 
@@ -208,6 +218,7 @@ def _action_required() -> dict[str, _Story]:
     }
     late = _Story({"deadlineSeconds": 10})
     return {
+        **{name: _Story().then(t, replace(t, lasting=True), after=181) for name, t in _MISTAKEN.items()},
         **{name: _Story().then(trouble) for name, trouble in troubles.items()},
         **{f"{name}-while-running": _Story().then(_RUNNING, trouble) for name, trouble in troubles.items()},
         "job-not-found": _Story().then(_NO_SUCH_JOB, _NO_SUCH_JOB, after=61),

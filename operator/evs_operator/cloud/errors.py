@@ -91,7 +91,12 @@ class PollTimeout(PassingError):
 
 
 class Unreachable(PassingError):
-    """No connection: name, route, refusal, reset, TLS."""
+    """No connection: name, route, refusal, reset, TLS.
+
+    `mistaken`: DNS knows no such name, or the certificate is not trusted, which may be what was written.
+    """
+
+    mistaken = False
 
 
 class ServerError(PassingError):

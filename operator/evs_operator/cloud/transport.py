@@ -34,6 +34,14 @@ _UNANSWERED: Final[tuple[tuple[type[errors.CloudError], str], ...]] = (
 OnCall = Callable[[str, str, float], None]
 """Called with the operation (get_job, create_token), the HTTP status or what kept it away, and seconds it took."""
 
+ADVICE_ON_NAME: Final = (
+    "Correct the host name in the connection's endpoint, or its iamEndpoint: write that of the region, "
+    "for example https://evs.eu-de.otc.t-systems.com."
+)
+ADVICE_ON_TRUST: Final = (
+    "Put the certificate of the authority that issued it into spec.tls.caBundle or spec.tls.caSecretRef of the "
+    "connection, or correct the host name in its endpoint."
+)
 _CLUES: Final = (
     ("certificate", "its TLS certificate is not trusted"),
     ("refused", "connection refused"),
@@ -104,7 +112,7 @@ class CloudTransport(httpx.AsyncBaseTransport):
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error, ValueError) and not isinstance(error, OSError):
                 raise errors.InvalidResponse(f"the request to {where} cannot be sent: {type(error).__name__}") from None
-            raise errors.Unreachable(f"{where} is not reachable: {_cause(error)}") from error
+            raise _unreachable(where, error) from error
         return response
 
     async def _read(self, response: httpx.Response, stream: httpx.AsyncByteStream) -> Answer:
@@ -130,6 +138,20 @@ class CloudTransport(httpx.AsyncBaseTransport):
 def _code_of(error: errors.CloudError) -> str:
     """Name what kept an answer away, as metrics count it."""
     return next((word for kind, word in _UNANSWERED if isinstance(error, kind)), "invalid")
+
+
+def _unreachable(where: str, error: BaseException) -> errors.Unreachable:
+    """Say what kept a connection from being made, and what to do where it may be what was written."""
+    found = errors.Unreachable(f"{where} is not reachable: {_cause(error)}")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        found.mistaken, found.advice = is_unknown(error.os_error), ADVICE_ON_NAME
+    elif isinstance(getattr(error, "os_error", error), ssl.SSLCertVerificationError) or isinstance(
+        error, aiohttp.ClientConnectorCertificateError
+    ):
+        found.mistaken, found.advice = True, ADVICE_ON_TRUST
+    if not found.mistaken:
+        found.advice = ""
+    return found
 
 
 def _cause(error: BaseException) -> str:

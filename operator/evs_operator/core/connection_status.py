@@ -31,11 +31,12 @@ def connection_status(
     generation: int,
     previous: list[Condition],
     now: datetime,
+    lasting: bool = False,
 ) -> ConnectionStatus:
-    """Return the complete status for what was found out about a connection."""
+    """Return the complete status for what was found out about a connection; `lasting`: it does not heal by itself."""
     ready = _READY.get(reason, "False")
     kinds: list[tuple[str, ConditionStatus]] = [("Ready", ready)]
-    if reason in _HEALS_ITSELF:
+    if reason in _HEALS_ITSELF and not lasting:
         kinds.append(("Reconciling", "True"))
     elif ready != "True":
         kinds.append(("Stalled", "True"))

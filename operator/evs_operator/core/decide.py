@@ -241,7 +241,8 @@ def _decide_unseen(
         return status
     in_grace = observed.reason == Reason.JOB_NOT_FOUND and now - _start(status, subject) < NOT_FOUND_GRACE
     row: tuple[JobState, Outcome | _Said] = (JobState.ACTION_REQUIRED, observed)
-    if in_grace or heals_itself(observed.reason):
+    lasting = trouble.lasting if trouble else _is_stalled_for(known, observed.reason)
+    if in_grace or (heals_itself(observed.reason) and not lasting):
         row = _in_progress(subject, status, observed, now, unseen=observed)
     _set_conditions(status, known, *row, outcome or observed, ("False", observed), now)
     return status
@@ -297,9 +298,17 @@ def _observed(known: EvsJobStatus, trouble: Trouble | None) -> _Said | None:
     message = trouble.message()
     if failing and last and last["reason"] == trouble.reason:
         head = trouble.head
-        if trouble.reason.passing or last["message"].startswith((head + ":", head + ".")) or last["message"] == head:
+        if trouble.lasting:
+            return _Said(trouble.reason, message)
+        if trouble.passing or last["message"].startswith((head + ":", head + ".")) or last["message"] == head:
             message = last["message"]
     return _Said(trouble.reason, message)
+
+
+def _is_stalled_for(known: EvsJobStatus, reason: str) -> bool:
+    """Tell whether a person had to act for that reason when the job was last looked at."""
+    stalled = condition_of(known.get("conditions", []), "Stalled")
+    return stalled is not None and stalled["status"] == "True" and stalled["reason"] == reason
 
 
 def _last_outcome(known: EvsJobStatus, observed: _Said | None) -> _Said | None:

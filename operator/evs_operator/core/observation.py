@@ -72,7 +72,8 @@ class JobSeen:
 class Trouble:
     """The job could not be seen. `head` names the kind of trouble and is the same as long as that is.
 
-    `advice` says what to do where that is not the usual for the reason. All texts can be shown: what they quote of the
+    `advice` says what to do where that is not the usual for the reason; `lasting` that a person must act although the
+    reason is one that passes by itself. All texts can be shown: what they quote of the
     cloud was redacted when they were made (`trouble_of`), and the rest is our own, which nobody searches.
     """
 
@@ -80,6 +81,12 @@ class Trouble:
     head: str
     detail: str = ""
     advice: str = ""
+    lasting: bool = False
+
+    @property
+    def passing(self) -> bool:
+        """True where the trouble heals without a person, so polling goes on at its normal pace."""
+        return self.reason.passing and not self.lasting
 
     def message(self) -> str:
         """Say on one line what happened and, where a person must act, what to do."""

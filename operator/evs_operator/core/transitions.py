@@ -29,6 +29,7 @@ class Action(StrEnum):
     ACTION_REQUIRED = "ActionRequired"
     RECOVERED = "Recovered"
     VERIFIED = "Verified"
+    OUT_OF_REACH = "OutOfReach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,12 @@ class Transition:
     @property
     def may_repeat(self) -> bool:
         """Tell whether the same transition of the same object may come again; a job starts and ends once."""
-        return self.action in (Action.ACTION_REQUIRED, Action.RECOVERED, Action.VERIFIED)
+        return self.action in (Action.ACTION_REQUIRED, Action.RECOVERED, Action.VERIFIED, Action.OUT_OF_REACH)
 
     @property
     def type(self) -> Literal["Normal", "Warning"]:
         """Type of the Event."""
-        return "Warning" if self.action in (Action.FAILED, Action.ACTION_REQUIRED) else "Normal"
+        return "Warning" if self.action in (Action.FAILED, Action.ACTION_REQUIRED, Action.OUT_OF_REACH) else "Normal"
 
 
 def transition_of_job(previous: EvsJobStatus, status: EvsJobStatus, *, anew: bool = False) -> Transition | None:
@@ -84,6 +85,11 @@ def transition_of_connection(before: Iterable[Condition], after: Iterable[Condit
     if ready["status"] != "True" or _is(before, "Ready") or _was_ready_before_it_was_out_of_reach(before):
         return None
     return Transition(Action.VERIFIED, ready["reason"], _note(ready["message"]))
+
+
+def out_of_reach(reason: str, message: str) -> Transition:
+    """Return that an endpoint which answered before has been out of reach for minutes."""
+    return Transition(Action.OUT_OF_REACH, reason, _note(message))
 
 
 def _action_required(before: Iterable[Condition], reason: str, message: str) -> Transition | None:

@@ -15,7 +15,7 @@ from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.stored import StoredConnectionStatus
 from evs_operator.core.connection_status import ConnectionStatus, connection_status
 from evs_operator.core.plain_status import plain_conditions
-from evs_operator.core.transitions import transition_of_connection
+from evs_operator.core.transitions import out_of_reach, transition_of_connection
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
@@ -126,6 +126,7 @@ class ConnectionWriter:
             generation=session.generation,
             previous=previous,
             now=self._clock.wall(),
+            lasting=reason is ConnectionReason.UNREACHABLE and session.reach.is_mistaken(now),
         )
         if self._texts_refused.get(session.key) == _words(status):
             status["conditions"] = plain_conditions(status["conditions"])
@@ -137,7 +138,19 @@ class ConnectionWriter:
             _tell(session, previous, status)
             transition = transition_of_connection(previous, status["conditions"])
             self._events.tell(session.key, session.uid, transition)
-        return session.trouble is None or reason is not ConnectionReason.CREDENTIALS_VALID
+        if reason is ConnectionReason.UNREACHABLE:
+            self._tell_reach(session, message, now)
+        return session.trouble is None or not (
+            reason is ConnectionReason.CREDENTIALS_VALID or session.reach.is_undecided
+        )
+
+    def _tell_reach(self, session: Session, message: str, now: float) -> None:
+        """Tell of an endpoint that is away for minutes; where a person must act the status has said so by now."""
+        if session.reach.is_outage_to_tell(now):
+            self._events.tell(session.key, session.uid, out_of_reach(ConnectionReason.UNREACHABLE, message))
+            session.reach.told = True
+        elif session.reach.is_mistaken(now):
+            session.reach.told = True
 
     async def _apply(self, session: Session, status: ConnectionStatus) -> str:
         """Write a status, without the cloud's words where the API server refuses them; return the new version."""
@@ -187,6 +200,8 @@ def _still_says_valid(session: Session, previous: list[Condition]) -> bool:
     """Tell whether a status of an earlier process says of this spec that the credential is good."""
     ready = condition_of(previous, "Ready")
     same_spec = session.status.get("observedGeneration") == session.generation
+    if session.reach.is_mistaken(0.0) and session.credentials_seen <= 1:
+        return same_spec  # an earlier process has found that a person must act, and nothing was tried since
     return same_spec and session.credentials_seen <= 1 and ready is not None and ready["status"] == "True"
 
 

@@ -118,7 +118,7 @@ class DueTimes:
         block = session.block_for(entry.namespace, project_id) if session is not None else None
         if block is not None:
             return max(block.retry_at - now, 0.0)
-        return intervals.after_failure(entry, passing=observation.reason.passing)
+        return intervals.after_failure(entry, passing=observation.passing)
 
     def estimate_for(self, entry: Entry, observation: Observation | None) -> float | None:
         """Return the estimated end of a job that works, in seconds of the wall clock."""

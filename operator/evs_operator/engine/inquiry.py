@@ -6,6 +6,8 @@ status is not looked at here (`core.decide`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
@@ -113,7 +115,8 @@ class Inquiry:
             budget.answered(now, started)
         if isinstance(error, errors.Unauthorized) and not error.shared:
             await self._sessions.refresh(session)
-        return session.named(trouble_of(error, client.redact))
+        trouble = session.named(trouble_of(error, client.redact))
+        return replace(trouble, lasting=True) if trouble.passing and session.reach.is_mistaken(now) else trouble
 
 
 def note_connection(entry: Entry, key: ObjectKey) -> None:

@@ -27,6 +27,7 @@ from evs_operator.core.refusals import SECRET
 from evs_operator.kube.objects import ObjectKey
 
 from .identity import Asker, Block, Identity
+from .reach import Reach
 from .redaction import CallRedaction
 
 __all__ = ["Block", "Caller", "Session"]
@@ -73,6 +74,7 @@ class Session:
     credentials_seen: int = 0
     closed: bool = False
     stumbled: bool = False
+    reach: Reach = field(default_factory=Reach)
     tried: tuple[StoredConnectionStatus, ...] = ()
     mended: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -118,6 +120,7 @@ class Session:
         """Forget what was read and made of it."""
         if self.identity is not None:
             self.identity.left(self.key)
+            self.reach.since = None  # what is read next may trust another authority
         self.identity = self.tls = self.trouble = self.wire = None
         self.authority, self.broken_since = b"", 0.0
         self.clients.clear()
@@ -166,6 +169,7 @@ class Caller:
         return result
 
     def _troubled(self, error: errors.CloudError) -> None:
+        self._session.reach.failed(error, self._now())
         trouble = trouble_of(error, self._identity.redact)
         if trouble.reason not in _SHOWN:
             if not isinstance(error, errors.PassingError):
@@ -175,14 +179,21 @@ class Caller:
             return  # one project's trouble is not the connection's
         if self._session.trouble is None:
             self._session.trouble_since = self._now()
-        if self._session.trouble is None or self._session.trouble.reason is not trouble.reason:
+        known = self._session.trouble
+        if known is None or known.reason is not trouble.reason or (known != trouble and _is_ours(error)):
             self._session.trouble = trouble
             self._on_change(self._session)
 
     def _went_through(self) -> None:
+        self._session.reach.got_through()
         if self._session.trouble is not None:
             self._session.trouble = None
             self._on_change(self._session)
+
+
+def _is_ours(error: errors.CloudError) -> bool:
+    """Tell whether an error says the same for the same cause: no words of a server are in it."""
+    return isinstance(error, errors.Unreachable)
 
 
 def title(key: ObjectKey) -> str:

@@ -34,6 +34,7 @@ from .clock import Clock
 from .faults import in_words
 from .identity import Block, Identity
 from .opener import Opener, PlatformAuth, limit_of
+from .reach import Reach
 from .redaction import Redaction
 from .session import Caller, Session, title
 from .tenancy import Tenancy
@@ -110,6 +111,8 @@ class Sessions:
         if known is not None and _older(version, known.resource_version):
             return None
         if known is not None and (known.uid, known.generation, known.stumbled) == (uid, generation, False):
+            if version == known.resource_version:
+                return None  # known by its write
             status = connection_status(body.get("status"))
             foreign = not any(same_connection_status(status, other) for other in (known.status, *known.tried))
             known.resource_version, known.status = version, status
@@ -118,7 +121,9 @@ class Sessions:
             return None
         if known is not None:
             self._close(known)
-        session = Session(key, uid, generation, version, connection_status(body.get("status")), born=self._clock())
+        status = connection_status(body.get("status"))
+        reach = Reach.recalled(status, generation)
+        session = Session(key, uid, generation, version, status, born=self._clock(), reach=reach)
         self._sessions[key] = session
         try:
             session.spec = parse_connection(body.get("spec"), cluster=key.kind == CLUSTER_EVS_CONNECTION)

@@ -94,7 +94,7 @@ class StatusWriter:
         large = isinstance(observation, JobSeen) and len(observation.job.sub_jobs) > _LARGE
         async with self._large if large else nullcontext():
             await self._apply(entry, decided)
-        if entry.spoiled and isinstance(observation, Trouble) and not observation.reason.passing:
+        if entry.spoiled and isinstance(observation, Trouble) and not observation.passing:
             self._store.confirmed(entry)  # the cloud knows nothing of it any more
 
     async def refuse(self, entry: Entry) -> None:

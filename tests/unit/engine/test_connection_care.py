@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
 
 from evs_operator.cloud import errors
 from evs_operator.core.plain_status import LEFT_OUT
+from evs_operator.core.transitions import Transition
 from evs_operator.engine import connection_writer, opener, rounds, sessions
 from evs_operator.engine.connection_writer import ConnectionWriter
 from evs_operator.engine.connections import Connections
@@ -73,7 +75,8 @@ class Care:
 
         monkeypatch.setattr(connection_writer.objects, "apply_status", apply)
         api = cast(KubeApi, self.world.api)
-        events = cast(EventRecorder, type("Events", (), {"tell": lambda *_: None})())
+        self.told: list[Transition] = []
+        events = cast(EventRecorder, self)
         self.writer = ConnectionWriter(api, self.world.sessions, self.world.clock, events, self.metrics)
         self.connections = Connections(
             api=api,
@@ -91,6 +94,11 @@ class Care:
                 "metadata": {"resourceVersion": "1"},
                 "items": self.listed if not kind else [],
             }
+
+    def tell(self, key: ObjectKey, uid: str, transition: Transition | None) -> None:
+        """Take an Event, as the recorder does."""
+        if transition is not None:
+            self.told.append(transition)
 
     def event(self, event_type: str | None = "MODIFIED", name: str = "default", **body: Any) -> None:
         """Bring an event of a connection, and let a LIST show the same."""
@@ -555,3 +563,60 @@ def overwrite(care: Care, status: dict[str, Any]) -> None:
     body["metadata"] |= {"namespace": "team-a", "name": "default"}
     body["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "subresource": "status", "time": "t"}]
     care.connections.on_event("EvsConnection", "MODIFIED", {**body, "status": status})
+
+
+def unknown_host() -> errors.CloudError:
+    error = errors.Unreachable("evs is not reachable: its name is not known to DNS")
+    error.mistaken, error.advice = True, "Correct the host name."
+    return error
+
+
+async def test_a_host_that_was_never_reached_stalls_the_connection_after_three_minutes_and_it_heals(
+    care: Care,
+) -> None:
+    care.world.cloud.answer = lambda job_id: unknown_host()
+    care.event()
+    await care.rounds(170)
+    assert care.status == {"Ready": ("False", "Unreachable"), "Reconciling": ("True", "Unreachable")}
+    await care.rounds(40)
+    assert care.status == {"Ready": ("False", "Unreachable"), "Stalled": ("True", "Unreachable")}
+    assert [told.action for told in care.told][-1] == "ActionRequired"
+    assert care.told[-1].note.endswith("its name is not known to DNS. Correct the host name.")
+    writes = len(care.written)
+    await care.rounds(600)
+    assert len(care.written) == writes
+    care.world.cloud.answer = lambda job_id: errors.JobMissing("no such job", http_status=404)
+    await care.rounds(310)
+    assert care.status["Ready"] == ("True", "CredentialsValid")
+
+
+async def test_a_host_that_was_reached_before_stays_passing_and_an_event_warns_once(care: Care) -> None:
+    care.event()
+    await care.rounds(10)
+    care.world.cloud.answer = lambda job_id: unknown_host()
+    told = len(care.told)
+    for _ in range(40):
+        with suppress(errors.CloudError):
+            await care.world.poll()
+        await care.rounds(10)
+    assert care.status == {"Ready": ("False", "Unreachable"), "Reconciling": ("True", "Unreachable")}
+    assert [(one.action, one.type) for one in care.told[told:]] == [("OutOfReach", "Warning")]
+
+
+async def test_a_new_process_does_not_take_back_that_a_person_must_act(care: Care) -> None:
+    care.world.cloud.answer = lambda job_id: unknown_host()
+    body = care.world.body()
+    body["metadata"] |= {"namespace": "team-a", "name": "default"}
+    said = {
+        "reason": "Unreachable",
+        "message": "",
+        "lastTransitionTime": "2026-02-03T09:15:00Z",
+        "observedGeneration": 1,
+    }
+    stalled = [{"type": "Ready", "status": "False", **said}, {"type": "Stalled", "status": "True", **said}]
+    care.connections.on_event(
+        "EvsConnection", None, {**body, "status": {"observedGeneration": 1, "conditions": stalled}}
+    )
+    await care.rounds(60)
+    assert all(conditions(status)["Stalled"] == ("True", "Unreachable") for _, status in care.written)
+    assert [told.action for told in care.told] == []
