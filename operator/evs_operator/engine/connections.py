@@ -30,6 +30,8 @@ from .session import Session
 from .sessions import Sessions, short_name
 from .verification import Verification
 
+READ: Final = "READ"
+"""Event type of an object that was read a moment ago."""
 _RESYNC: Final = 300.0
 _NAMESPACES: Final = 5.0
 _POLLED_AGAIN: Final = 1.0
@@ -75,16 +77,23 @@ class Connections:
         sessions.on_foreign = self._overwritten
         sessions.on_healed = self._poll_healed
 
-    def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
-        """Take a watch event of a connection; its jobs are polled at once where it changed."""
+    def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> bool:
+        """Take a watch event of a connection; its jobs are polled at once where it changed.
+
+        Return False where a list (`event_type` None) shows it older than it is known; what was `READ` is the truth.
+        """
         metadata = mapping(body.get("metadata"))
         namespace = str(metadata.get("namespace")) if kind == EVS_CONNECTION else ""
         key = ObjectKey(kind, namespace, str(metadata.get("name")))
         if event_type == "DELETED":
             self._remove(key, str(metadata.get("uid")))
-        elif (session := self._sessions.apply(key, body)) is not None:
+            return True
+        if event_type is None and self._sessions.knows_newer(key, str(metadata.get("resourceVersion"))):
+            return False
+        if (session := self._sessions.apply(key, body, fresh=event_type == READ)) is not None:
             self._writer.mark(session)
             self._poll_jobs_of(key)
+        return True
 
     def resync_soon(self) -> None:
         """Compare with a LIST in the next round: the watch may have missed that connections were deleted."""

@@ -1,7 +1,8 @@
 """Takes what the watch brings, each object for itself: what one of them makes us stumble over is its own matter.
 
 Called by the source for every object that is listed, added, changed or deleted. An object that could not be taken is
-logged with its name, an EvsJob says so in its status, and it is read and taken again with growing waits.
+logged with its name, an EvsJob says so in its status, and it is read and taken again with growing waits. So is what a
+list shows older than it is known: after a restore of etcd resourceVersions go back, and a read is the truth.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from evs_operator.api.stored import mapping
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.kube.stream import RESTORED
 
 from .clock import Clock
+from .connections import READ
 from .dispatcher import Dispatcher
 from .faults import Faults
 from .foreign_writes import ForeignWrites
@@ -26,13 +29,14 @@ from .recollection import Recollection
 from .store import Change, Entry, Store
 
 _TICK: Final = 1.0
-_AT_A_TIME: Final = 10
-"""Objects that are taken again in one tick."""
+_AT_A_TIME: Final = 50
+"""Objects that are read again in one tick."""
 _NO_NAME: Final = "?"
 
 _log = logging.getLogger(__name__)
 
-TakeConnection = Callable[[str, str | None, Mapping[str, object]], None]
+TakeConnection = Callable[[str, str | None, Mapping[str, object]], bool]
+"""Takes kind, event type (`READ`: read a moment ago) and object; False where it may be older than what is known."""
 
 
 class Intake:
@@ -59,26 +63,24 @@ class Intake:
         self._clock = clock
         self._listing = listing
         self._faults = Faults(clock, _log)
-        self._foreign = ForeignWrites(clock, _log)
+        foreign = ForeignWrites(clock, _log)
+        store.on_foreign = lambda entry, metadata: foreign.met(f"EvsJob {entry.namespace}/{entry.name}", metadata)
         self._aside: dict[ObjectKey, float] = {}
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
         """Take an event; raises nothing."""
         try:
-            self._take(kind, event_type, body, fresh=False)
+            self._take(kind, event_type, body, fresh=event_type == RESTORED)
         except Exception as fault:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
             self._set_aside(kind, body, fault)
-        else:
-            if self._aside:
-                self._aside.pop(_key(kind, body), None)
 
     async def run(self) -> None:
         """Take again what could not be taken, until cancelled."""
         while True:
             await asyncio.sleep(_TICK)
             now = self._clock()
-            for key in [key for key, at in self._aside.items() if at <= now][:_AT_A_TIME]:
-                await self._take_again(key)
+            due = [key for key, at in self._aside.items() if at <= now][:_AT_A_TIME]
+            await asyncio.gather(*map(self._take_again, due))
 
     async def _take_again(self, key: ObjectKey) -> None:
         del self._aside[key]
@@ -110,14 +112,16 @@ class Intake:
 
     def _take(self, kind: str, event_type: str | None, body: Mapping[str, object], *, fresh: bool) -> Entry | None:
         if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
-            self._take_connection(kind, event_type, body)
+            if not self._take_connection(kind, READ if fresh else event_type, body):
+                self._aside[_key(kind, body)] = self._clock()
             return None
         entry, change = self._store.apply(event_type, body, fresh=fresh)
+        if change is Change.DOUBT:
+            self._aside[_key(kind, body)] = self._clock()
+            return None
         if entry is None or change is Change.DELETED:
             return None
         self._take_job(entry, change)
-        if change is Change.FOREIGN:
-            self._foreign.met(f"EvsJob {entry.namespace}/{entry.name}", mapping(body.get("metadata")))
         return entry
 
     def _take_job(self, entry: Entry, change: Change) -> None:

@@ -98,17 +98,23 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
-    def apply(self, key: ObjectKey, body: Mapping[str, object]) -> Session | None:
+    def knows_newer(self, key: ObjectKey, version: str) -> bool:
+        """Tell whether a newer version of a connection is known, by its number."""
+        known = self._sessions.get(key)
+        return known is not None and _older(version, known.resource_version)
+
+    def apply(self, key: ObjectKey, body: Mapping[str, object], *, fresh: bool = False) -> Session | None:
         """Take a connection object as it is now; return its session where the spec is new or changed.
 
-        Raises what we stumble over in reading the spec, which then blocks the session and is read again next time.
+        `fresh` means that it was read a moment ago: it is the truth, whatever its version. Raises what we stumble
+        over in reading the spec, which then blocks the session and is read again next time.
         """
         metadata = mapping(body.get("metadata"))
         uid, version = str(metadata.get("uid")), str(metadata.get("resourceVersion"))
         generation = metadata.get("generation")
         generation = generation if isinstance(generation, int) else 0
         known = self._sessions.get(key)
-        if known is not None and _older(version, known.resource_version):
+        if not fresh and known is not None and _older(version, known.resource_version):
             return None
         if known is not None and (known.uid, known.generation, known.stumbled) == (uid, generation, False):
             if version == known.resource_version:
@@ -282,7 +288,7 @@ class Sessions:
                 if error.status not in (403, 404):
                     raise
                 continue
-            if (session := self.apply(key, body)) is not None:
+            if (session := self.apply(key, body, fresh=True)) is not None:
                 self.changed(session)
             return self._sessions.get(key)
         return None

@@ -38,6 +38,8 @@ class Change(Enum):
     SPEC = "spec"
     FOREIGN = "foreign"
     """Somebody else wrote the status."""
+    DOUBT = "doubt"
+    """A list shows what is older than what is known, or was deleted: perhaps the list is old, perhaps etcd is."""
     DELETED = "deleted"
 
 
@@ -122,6 +124,7 @@ class Store:
         self._versions = itertools.count(1)
         self.received = 0
         self.meant = Meant()
+        self.on_foreign: Callable[[Entry, Mapping[str, object]], None] = lambda entry, metadata: None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -150,13 +153,16 @@ class Store:
         if event_type == "DELETED":
             return self.remove(uid), Change.DELETED
         if uid in self._deleted:
-            return None, Change.NONE
+            if not fresh:
+                return None, Change.DOUBT if event_type is None else Change.NONE
+            del self._deleted[uid]  # it was brought back
         entry = self._entries.get(uid)
         if entry is None:
             entry = Entry(uid, sys.intern(namespace), name, first_seen=self._now())
             self._entries[uid] = entry
         elif not fresh and not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
-            return entry, Change.NONE
+            older = _newer(entry.resource_version, str(metadata.get("resourceVersion")))
+            return entry, Change.DOUBT if older and event_type is None else Change.NONE
         return entry, self._update(entry, metadata, body)
 
     def remove(self, uid: str) -> Entry | None:
@@ -204,7 +210,9 @@ class Store:
         known = entry.version > 0
         before = (entry.generation, entry.requested_at)
         had_spec = entry.spec is not None
-        entry.resource_version = str(metadata.get("resourceVersion"))
+        version = str(metadata.get("resourceVersion"))
+        went_back = known and _newer(entry.resource_version, version)
+        entry.resource_version = version
         requested = mapping(metadata.get("annotations")).get(REQUESTED_AT)
         entry.requested_at = requested[:_REQUEST_MOST] if requested and isinstance(requested, str) else None
         generation = metadata.get("generation")
@@ -216,6 +224,8 @@ class Store:
         foreign = known and _is_foreign(entry, status, metadata)
         if foreign:
             self._set_ours_aside(entry, metadata)
+            if not went_back:
+                self.on_foreign(entry, metadata)
         self._take_status(entry, status)
         self.meant.update(entry)
         same_spec = entry.generation == before[0] and (entry.spec is not None) == had_spec

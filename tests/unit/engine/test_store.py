@@ -114,10 +114,35 @@ def test_a_finished_entry_knows_without_its_status_that_it_is_settled() -> None:
     assert (entry.finished, entry.observed_generation) == (True, 1)
 
 
-def test_a_status_that_somebody_emptied_is_a_change() -> None:
+def test_a_status_that_somebody_emptied_is_a_foreign_write_and_the_end_is_asked_for_again() -> None:
     store = store_at()
-    entry_of(store, evs_job(status=DONE))
-    assert entry_of(store, evs_job(2, status={"observedGeneration": 1}))[1] is Change.SPEC
+    entry, _ = entry_of(store, evs_job(status=DONE))
+    assert entry_of(store, evs_job(2, status={"observedGeneration": 1}))[1] is Change.FOREIGN
+    assert (entry.finished, entry.spoiled, entry.completion) == (False, True, DONE["completionTime"])
+
+
+def test_a_list_that_shows_an_older_version_leaves_a_doubt_and_a_read_is_the_truth() -> None:
+    """After a restore of etcd resourceVersions go back."""
+    store = store_at()
+    entry, _ = entry_of(store, evs_job(9, generation=3))
+    assert entry_of(store, evs_job(5, generation=2))[1] is Change.NONE  # an event that comes late
+    listed = evs_job(5, generation=2, spec={"deadlineSeconds": 7})
+    assert store.apply(None, listed) == (entry, Change.DOUBT)
+    assert (entry.resource_version, entry.generation) == ("9", 3)
+    assert store.apply("MODIFIED", listed, fresh=True)[1] is Change.SPEC
+    assert (entry.resource_version, entry.generation) == ("5", 2)
+    assert entry_of(store, evs_job(6, generation=3))[1] is Change.SPEC
+
+
+def test_what_was_deleted_and_is_brought_back_is_taken_once_it_was_read() -> None:
+    store = store_at()
+    store.apply("ADDED", evs_job(5))
+    store.apply("DELETED", evs_job(6))
+    assert store.apply("MODIFIED", evs_job(7)) == (None, Change.NONE)
+    assert store.apply(None, evs_job(4)) == (None, Change.DOUBT)
+    assert len(store) == 0
+    assert store.apply("MODIFIED", evs_job(4), fresh=True)[1] is Change.SPEC
+    assert len(store) == 1
 
 
 def test_a_spec_that_cannot_be_read_keeps_the_entry_and_says_why() -> None:
