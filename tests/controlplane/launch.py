@@ -88,6 +88,12 @@ def again(running: Running, programs: Binaries, directory: Path, *, audit: bool)
     return _start_apiserver(programs, directory, running.etcd_url, running.port, audit)[0]
 
 
+def etcd_again(running: Running, programs: Binaries, directory: Path) -> Child:
+    """Start etcd anew at the same address, with the data that lies in its directory."""
+    port = int(running.etcd_url.rpartition(":")[2])
+    return _run_etcd(programs, directory, port)
+
+
 def _certificate(directory: Path) -> Path:
     return directory / "certificates" / "apiserver.crt"
 
@@ -109,9 +115,13 @@ def _free_port() -> int:
 
 
 def _start_etcd(programs: Binaries, directory: Path) -> tuple[Child, str]:
-    data, port = directory / "etcd", _free_port()
-    url = f"http://{_HOST}:{port}"
-    shutil.rmtree(data, ignore_errors=True)  # of an attempt before: it remembers its ports
+    port = _free_port()
+    shutil.rmtree(directory / "etcd", ignore_errors=True)  # of an attempt before: it remembers its ports
+    return _run_etcd(programs, directory, port), f"http://{_HOST}:{port}"
+
+
+def _run_etcd(programs: Binaries, directory: Path, port: int) -> Child:
+    data, url = directory / "etcd", f"http://{_HOST}:{port}"
     arguments = [
         str(programs.etcd),
         f"--data-dir={data}",
@@ -123,7 +133,7 @@ def _start_etcd(programs: Binaries, directory: Path) -> tuple[Child, str]:
     ]
     child = Child(arguments, log=directory / "etcd.log", cwd=directory, env=clean_environment())
     _wait(child, "etcd", lambda: http.client.HTTPConnection(_HOST, port, timeout=5), "/health", {})
-    return child, url
+    return child
 
 
 def _start_apiserver(programs: Binaries, directory: Path, etcd_url: str, port: int, audit: bool) -> tuple[Child, int]:

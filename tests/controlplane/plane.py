@@ -8,6 +8,7 @@ on disk is swept at the next start.
 
 import atexit
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,24 @@ class ControlPlane:
     def restart_apiserver(self) -> None:
         """End it and start it again; every watch ends, resource versions go on."""
         self.stop_apiserver()
+        self.start_apiserver()
+
+    def save(self) -> None:
+        """Copy the data of etcd as they are; both programs are started again, resource versions go on."""
+        self._exchange_data(keep=True)
+
+    def restore(self) -> None:
+        """Put the copy in the place of the data: all objects are as they were then, and resource versions go back."""
+        self._exchange_data(keep=False)
+
+    def _exchange_data(self, *, keep: bool) -> None:
+        data, copy = self._directory.path / "etcd", self._directory.path / "etcd-copy"
+        self.stop_apiserver()
+        self._running.etcd.stop()
+        source, target = (data, copy) if keep else (copy, data)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+        self._running.etcd = launch.etcd_again(self._running, self.binaries, self._directory.path)
         self.start_apiserver()
 
 
