@@ -35,8 +35,11 @@ def test_every_result_is_told_again_and_new_objects_are_seen_at_once(plane: Cont
     objects = Objects(plane, "team-a")
     fast = {"minIntervalSeconds": 1, "maxIntervalSeconds": 2}
 
+    def answer(name: str, status: str) -> None:
+        cloud.put(job_id(name), {**body(status), "job_id": job_id(name)})
+
     def add(name: str, status: str) -> None:
-        cloud.put(job_id(name), body(status))
+        answer(name, status)
         objects.add_job(name, job_id(name), polling=fast)
 
     with start_operator(kubeconfig, "--namespace", "team-a", "--allow-endpoint", cloud.url) as operator:
@@ -48,7 +51,7 @@ def test_every_result_is_told_again_and_new_objects_are_seen_at_once(plane: Cont
         for name in ("ends-after-the-copy", "runs-on", "deleted-after-the-copy"):
             objects.wait_reason(name, "JobRunning")
         plane.save()
-        cloud.put(job_id("ends-after-the-copy"), body("SUCCESS"))
+        answer("ends-after-the-copy", "SUCCESS")
         objects.wait_reason("ends-after-the-copy", "JobSucceeded", 60)
         objects.kubectl("delete", "evsjob", "deleted-after-the-copy")
         for number in range(60):  # so that the lost versions are many
@@ -56,8 +59,8 @@ def test_every_result_is_told_again_and_new_objects_are_seen_at_once(plane: Cont
         add("created-after-the-copy", "SUCCESS")
         objects.wait_reason("created-after-the-copy", "JobSucceeded")
         plane.restore()
-        cloud.put(job_id("runs-on"), body("SUCCESS"))
-        cloud.put(job_id("deleted-after-the-copy"), body("SUCCESS"))
+        answer("runs-on", "SUCCESS")
+        answer("deleted-after-the-copy", "SUCCESS")
         add("created-after-the-restore", "SUCCESS")
         objects.wait_reason("created-after-the-restore", "JobSucceeded", 45)
         for name in ("ends-after-the-copy", "runs-on", "deleted-after-the-copy"):

@@ -32,10 +32,7 @@ class Asked:
 
 @dataclass
 class FakeApiServer:
-    """`objects` are listed in pages; `watch` answers a watch, `answer` all else; without them it is 404.
-
-    `version` is that of a list, `now` that of the shortest one, which asks how far the server is.
-    """
+    """`objects` are listed in pages; `watch` answers a watch, `answer` all else; without them it is 404."""
 
     objects: list[Object] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
@@ -43,7 +40,6 @@ class FakeApiServer:
     watch: Handler | None = None
     answer: Handler | None = None
     version: str = "100"
-    now: str = str(2**62)
     url: str = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -60,7 +56,7 @@ class FakeApiServer:
         """Answer a list with the page that was asked for, object by object: a large page is never held whole here."""
         query = request.query
         first, limit = int(query.get("continue", 0)), int(query.get("limit", len(self.objects) or 1))
-        metadata = {"resourceVersion": self.now if limit == 1 else self.version}
+        metadata = {"resourceVersion": self.version}
         if first + limit < len(self.objects):
             metadata["continue"] = str(first + limit)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

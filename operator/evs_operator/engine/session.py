@@ -96,7 +96,8 @@ class Session:
             return trouble
         secret, advice = self.spec.auth.secret_name, trouble.advice
         if secret:
-            where = f"Secret {self.key.namespace}/{secret}" if self.key.namespace else f"the operator's Secret {secret}"
+            name = shown(secret)
+            where = f"Secret {self.key.namespace}/{name}" if self.key.namespace else f"the operator's Secret {name}"
             advice = advice.replace(SECRET, where) if SECRET in advice else f"{advice.rstrip('.')} ({where})"
         end = "" if advice.endswith((".", "?")) else "."
         return replace(trouble, advice=f"{title(self.key)}: {advice}{end}")

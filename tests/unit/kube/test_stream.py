@@ -86,21 +86,6 @@ async def test_a_watch_goes_on_where_the_list_or_the_last_event_was(server: Fake
     assert seen.events[:2] == [(None, "old"), ("ADDED", "new")]
 
 
-async def test_a_watch_that_is_ahead_of_the_api_server_is_not_gone_on_with(
-    server: FakeApiServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    """After a restore of etcd such a watch would be accepted, and say nothing for as long as it took before."""
-    server.objects, server.version, server.now = [evsjob("old")], "70", "70"
-    server.watch = lines(("ADDED", evsjob("new", 90)))
-    async with _following(server) as seen:
-        await seen.until(lambda: len(server.asked_for(watch="true")) == 2)
-        server.version = server.now = "20"
-        await seen.until(lambda: server.asked_for(watch="true", resourceVersion="20"))
-        server.now = "95"
-        await seen.until(lambda: server.asked_for(watch="true", resourceVersion="90"))
-    assert "evsjobs: the API server has gone back behind our watch, all is listed anew" in caplog.messages
-
-
 async def _nothing(request: web.Request) -> web.StreamResponse:
     return web.Response(status=200, content_type="application/json")
 
