@@ -38,6 +38,6 @@ class Report:
         self._print("note", what, detail)
 
     def _print(self, mark: str, what: str, detail: str) -> None:
-        text = self._redact.values(f"{what}: {detail}" if detail else what)
+        text = f"{what}: {detail}" if detail else what
         line = "".join(char if char.isprintable() else " " for char in text)
         print(f"{mark}  {line}", flush=True)  # noqa: T201  # the command's output

@@ -38,6 +38,10 @@ def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
         fields["endTime"] = api_time(job.end_time)
     if job.begin_time and job.end_time and job.end_time >= job.begin_time:
         fields["duration"] = duration_text((job.end_time - job.begin_time).total_seconds())
+    if job.error_code:  # what matters most comes first: what is too much to be looked through is left out
+        fields["errorCode"] = masked(job.error_code, redact, _CODE)
+    if job.fail_reason:
+        fields["failReason"] = masked(job.fail_reason, redact, _REASON)
     if entities := _entities(job.entities, redact):
         fields["entities"] = entities
     subs = tuple(job.descendants())
@@ -45,10 +49,6 @@ def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
         fields["volumeIds"] = volume_ids
     if subs:
         _add_sub_jobs(fields, subs, redact)
-    if job.error_code:
-        fields["errorCode"] = masked(job.error_code, redact, _CODE)
-    if job.fail_reason:
-        fields["failReason"] = masked(job.fail_reason, redact, _REASON)
     return fields
 
 

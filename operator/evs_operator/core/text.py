@@ -13,7 +13,7 @@ _CONTROL = re.compile(
 _SPACE = re.compile(r"\s+")
 _PLAIN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ELLIPSIS = "…"
-_LOOK_AHEAD = 4096
+_LOOK_AHEAD = 1024
 
 
 def bounded(text: str, limit: int) -> str:

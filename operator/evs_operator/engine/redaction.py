@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from itertools import count
 from typing import Final
 
 from evs_operator.observe.beginnings import Beginnings
 from evs_operator.observe.literals import Literals
-from evs_operator.observe.redact import Redactor, is_clean
+from evs_operator.observe.redact import LEFT_OUT, MOST_OF_ONE, Redactor, is_clean
+from evs_operator.observe.work import TooMuchError, Work
 
 from .held_values import HeldValues
 
@@ -30,6 +32,10 @@ _OPERATOR: Final = "/operator"
 """Whose the operator's own token is; no namespace has this name."""
 _KEPT: Final = 3600.0
 """Seconds for which a value that was replaced may still come back."""
+MOST_OF_ANSWER: Final = 512 * 1024
+"""Bytes that are looked through of one answer, in all its readings: a batch of a hundred is 60 kB."""
+_MOST_TOGETHER: Final = 128 * 1024
+"""As much for those that are looked through together before: they must leave enough for the words of the job itself."""
 _MOST_OF_CALL: Final = 512 * 1024
 """Characters of all values of one credential, those that were replaced included."""
 _REMEMBERED: Final = 8192
@@ -59,22 +65,31 @@ class Redaction:
         self.now = now
         self._held = HeldValues()
         self._redactor = _Numbered(Redactor((), self._held.literals))
-        self._shown: dict[tuple[int, str], str] = {}
+        self._shown: dict[tuple[int, str], tuple[str, int]] = {}
 
     def __call__(self, text: str) -> str:
         """Return text without secrets."""
-        return self.remembered(self._redactor, text)
+        by = self._redactor
+        return by.redactor(text) if len(text) > _SHORT else self.shown(by, text, Work(MOST_OF_ONE))
 
-    def remembered(self, by: _Numbered, text: str) -> str:
-        """Redact a text, or tell from memory what that gave."""
+    def shown(self, by: _Numbered, text: str, work: Work) -> str:
+        """Redact a text, or tell from memory what that gave and cost; where it costs too much it is left out."""
+        if work.is_over:
+            return LEFT_OUT
         key = (by.number, text)
-        shown = self._shown.get(key)
-        if shown is None:
-            shown = by.redactor(text)
-            if len(text) <= _SHORT:
-                if len(self._shown) >= _REMEMBERED:
-                    del self._shown[next(iter(self._shown))]
-                self._shown[key] = shown
+        known = self._shown.get(key)
+        try:
+            if known is not None:
+                work.spend(known[1])
+                return known[0]
+            before = work.left
+            shown = by.redactor.within(text, work)
+        except TooMuchError:
+            return LEFT_OUT
+        if len(text) <= _SHORT:
+            if len(self._shown) >= _REMEMBERED:
+                del self._shown[next(iter(self._shown))]
+            self._shown[key] = shown, before - work.left
         return shown
 
     def for_call(self) -> CallRedaction:
@@ -123,12 +138,16 @@ class CallRedaction:
 
     def __call__(self, text: str) -> str:
         """Return a text of the cloud without secrets."""
-        return self._logs.remembered(self._redactor, text)
+        return self._logs.shown(self._redactor, text, Work(MOST_OF_ONE))
 
     def of_answer(self, texts: Iterable[str] = ()) -> Callable[[str], str]:
-        """Return what redacts the texts of one answer; `texts` are looked through together, in a fifth of the time."""
-        clean = self._clean(texts)
-        return lambda text: text if text in clean else self(text)
+        """Return what redacts the texts of one answer; `texts` are looked through together, in a fifth of the time.
+
+        All of them together are looked through up to a bound; texts beyond it are left out.
+        """
+        by, work = self._redactor, Work(MOST_OF_ANSWER)
+        clean = _clean(by.redactor, texts, Work(_MOST_TOGETHER))
+        return lambda text: text if text in clean else self._logs.shown(by, text, work)
 
     def hold(self, values: Iterable[str]) -> None:
         """Redact values that are in use now; in logs too, for the connections that use the credential."""
@@ -173,12 +192,14 @@ class CallRedaction:
             self._made = _Numbered(Redactor((), (Beginnings if self._shared else Literals)(self.last_used)))
         return self._made
 
-    def _clean(self, texts: Iterable[str]) -> frozenset[str]:
-        """Return those of the short texts in which nothing has to be hidden, as far as one look tells."""
-        short = [text for text in dict.fromkeys(texts) if len(text) <= _SHORT and "\0" not in text]
-        clean: list[str] = []
+
+def _clean(redactor: Redactor, texts: Iterable[str], work: Work) -> frozenset[str]:
+    """Return those of the short texts in which nothing has to be hidden, as far as one look tells."""
+    short = [text for text in dict.fromkeys(texts) if len(text) <= _SHORT and "\0" not in text]
+    clean: list[str] = []
+    with suppress(TooMuchError):
         for at in range(0, len(short), _TOGETHER):
             some = short[at : at + _TOGETHER]
-            if is_clean(self._redactor.redactor, some):
+            if is_clean(lambda whole: redactor.within(whole, work), some):
                 clean += some
-        return frozenset(clean)
+    return frozenset(clean)

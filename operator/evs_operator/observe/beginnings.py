@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from .forms import SHORTEST, WIDE, spellings
 from .literals import Span, sample_hits
+from .work import Work
 
 TELLING: Final = 16
 """Bytes of the beginning of a value that give it away."""
@@ -86,8 +87,11 @@ class Beginnings:
                 for needle in _needles(value):
                     self._learn(needle)
 
-    def spans(self, text: bytes) -> list[Span]:
-        """Return the ranges of a text to mask, in order: each the run without blanks that a value begins in."""
+    def spans(self, text: bytes, work: Work) -> list[Span]:
+        """Return the ranges of a text to mask, in order: each the run without blanks that a value begins in.
+
+        Nothing of this is counted as work: how much of an answer is shown must not depend on a value either.
+        """
         hits = [*sample_hits(text, self._wide, WIDE), *sample_hits(text, self._narrow, _NARROW)]
         found: list[Span] = []
         done = 0

@@ -46,7 +46,8 @@ _Piece = tuple[int, int, int]
 class View:
     """A reading of a text. `data` is its bytes; `place` leads from a range of them to the range in the original.
 
-    `joined`: words that stood apart may have grown together, so what they look like means nothing.
+    `joined`: words that stood apart may have grown together, so what they look like means nothing. `escapes` is how
+    many were resolved.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class View:
         pieces: Callable[[], list[_Piece]] = list,
         *,
         joined: bool = False,
+        escapes: int = 0,
     ) -> None:
         self.data = data
         self.joined = joined
+        self.escapes = escapes
         self._base = base
         self._cut = pieces
         self._pieces: list[_Piece] = []
@@ -151,7 +154,7 @@ def _unescaped(base: View, kinds: tuple[str, ...]) -> View | None:
     if not pieces:
         return None
     pieces.append((here, there, 1))
-    return View(b"".join([*parts, data[there:]]), base, lambda: pieces)
+    return View(b"".join([*parts, data[there:]]), base, lambda: pieces, escapes=len(parts) // 2)
 
 
 def _meant(kind: str, escape: bytes) -> bytes | None:

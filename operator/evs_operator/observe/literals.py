@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from .forms import WIDE, Form, forms_of
+from .work import SAMPLE, Work
 
 _NARROW: Final = 4
 """Bytes of a sample of what is too short for a wide one; both are read as one number."""
@@ -80,16 +81,15 @@ class Literals:
                     samples += 1
                 self.size -= _size(value, samples)
 
-    def spans(self, text: bytes) -> list[Span]:
-        """Return the ranges of a text that show a value."""
+    def spans(self, text: bytes, work: Work) -> list[Span]:
+        """Return the ranges of a text that show a value; raises TooMuchError."""
         hits = [*sample_hits(text, self._wide, WIDE), *sample_hits(text, self._narrow, _NARROW)]
         found: list[Span] = []
-        forms: dict[int, tuple[Form, ...]] = {}
         done = 0
         for at, width, owners in sorted(hits, key=lambda hit: hit[0]):
             if at + width <= done:
                 continue
-            for span in self._spans_at(text, at, width, owners, forms):
+            for span in self._spans_at(text, at, width, owners, work):
                 found.append(span)
                 done = max(done, span[1])
         return found
@@ -101,18 +101,19 @@ class Literals:
             for at in form.sampled():
                 yield known, int.from_bytes(form.data[at : at + width], sys.byteorder), owner | at
 
-    def _spans_at(
-        self, text: bytes, at: int, width: int, owners: int | list[int], forms: dict[int, tuple[Form, ...]]
-    ) -> Iterator[Span]:
-        """Yield what a sample that stands there shows; `forms` are those that were made for this text."""
+    def _spans_at(self, text: bytes, at: int, width: int, owners: int | list[int], work: Work) -> Iterator[Span]:
+        """Yield what a sample that stands there shows."""
         if isinstance(owners, int) and owners < 0:
             yield _run_around(text, at, width)
             return
         for owner in (owners,) if isinstance(owners, int) else owners:
+            work.spend(SAMPLE)
             number, index = divmod(owner >> _PLACE_BITS, 1 << _FORM_BITS)
-            if number not in forms:
-                forms[number] = tuple(forms_of(self._values[number]))
-            span = _match(text, at, width, forms[number][index], owner & ((1 << _PLACE_BITS) - 1))
+            forms = work.forms_of(self._values[number])
+            if forms is None:
+                yield _run_around(text, at, width)
+                return
+            span = _match(text, at, width, forms[index], owner & ((1 << _PLACE_BITS) - 1))
             if span is not None:
                 yield span
 

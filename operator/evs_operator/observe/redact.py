@@ -2,8 +2,9 @@
 
 Two nets: what looks like a secret (headers, signatures, tokens, key = value pairs), and the secret values that are
 held (`literals`, `beginnings`). Both are held into the text as it is, into each reading of it (`encodings`) and into
-what its runs of base64 and hexadecimal say. Ids, times and prose stay as they are. Deliberately not done: telling what
-a secret of less than six characters is, and finding one that a server has encrypted or spelt backwards.
+what its runs of base64 and hexadecimal say. Ids, times and prose stay as they are. What is looked through is counted
+(`work`); what is too much is left out. Deliberately not done: telling what a secret of less than six characters is, and
+finding one that a server has encrypted or spelt backwards.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from typing import Final, Protocol
 
 from .encodings import View, views
 from .literals import Literals, Span
+from .work import PIECE, READING, TooMuchError, Work
 
 MASK: Final = "***"
+LEFT_OUT: Final = "…"
+"""In the place of what was not looked through."""
+MOST_OF_ONE: Final = 512 * 1024
+"""Bytes that are looked through of a text that stands alone, in all its readings."""
+_LONGEST: Final = 64 * 1024
 _MASK: Final = MASK.encode()
 _BLOB_DEPTH: Final = 2
 _SHORTEST_BLOB: Final = 24
@@ -79,8 +86,8 @@ _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 class Held(Protocol):
     """A set of secret values that may grow."""
 
-    def spans(self, text: bytes) -> Iterable[Span]:
-        """Return the ranges of a text that must not be shown, for the values held now."""
+    def spans(self, text: bytes, work: Work) -> Iterable[Span]:
+        """Return the ranges of a text that must not be shown, for the values held now; raises TooMuchError."""
 
 
 class Redactor:
@@ -91,30 +98,34 @@ class Redactor:
         self._sets: tuple[Held, ...] = (own, *more) if len(own) else more
 
     def __call__(self, text: str) -> str:
-        """Return text without secrets."""
-        data = text.encode("utf-8", "surrogatepass")
-        return _masked(data, self._spans(data, _BLOB_DEPTH)).decode("utf-8", "surrogatepass")
+        """Return text without secrets; of one that is long, the beginning, and nothing of one that hides too much."""
+        try:
+            shown = self.within(text[:_LONGEST], Work(MOST_OF_ONE))
+        except TooMuchError:
+            return LEFT_OUT
+        return shown if len(text) <= _LONGEST else shown + LEFT_OUT
 
-    def values(self, text: str) -> str:
-        """Return a text of our own without the values held; whatever looks like a secret in it is none."""
+    def within(self, text: str, work: Work) -> str:
+        """Return text without secrets; raises TooMuchError where that takes more than what is left of a bound."""
         data = text.encode("utf-8", "surrogatepass")
-        spans = (span for literals in self._sets for span in literals.spans(data))
-        return _masked(data, spans).decode("utf-8", "surrogatepass")
+        return _masked(data, self._spans(data, _BLOB_DEPTH, work)).decode("utf-8", "surrogatepass")
 
-    def _spans(self, data: bytes, depth: int) -> Iterator[Span]:
+    def _spans(self, data: bytes, depth: int, work: Work) -> Iterator[Span]:
         """Yield the ranges that must not be shown, in no order."""
         for view in views(data):
-            for start, end in self._spans_of(view, depth):
+            work.spend(READING + len(view.data) + PIECE * view.escapes)
+            for start, end in self._spans_of(view, depth, work):
                 yield view.place(start, end)
 
-    def _spans_of(self, view: View, depth: int) -> Iterator[Span]:
-        for literals in self._sets:
-            yield from literals.spans(view.data)
+    def _spans_of(self, view: View, depth: int, work: Work) -> Iterator[Span]:
+        for held in self._sets:
+            yield from held.spans(view.data, work)
         if not view.joined:
-            yield from _suspicious(view.data)
+            yield from _suspicious(view.data, work)
         if depth:
             for at, run in _runs(view.data, _SHORTEST_BLOB):
-                if any(True for said in _said(run) for _ in self._spans(said, depth - 1)):
+                work.spend(PIECE)
+                if any(True for said in _said(run) for _ in self._spans(said, depth - 1, work)):
                     yield at, at + len(run)
 
 
@@ -128,11 +139,12 @@ def is_clean(redact: Callable[[str], str], texts: Iterable[str]) -> bool:
     return redact(whole) == whole
 
 
-def _suspicious(data: bytes) -> Iterator[Span]:
+def _suspicious(data: bytes, work: Work) -> Iterator[Span]:
     """Yield what looks like a secret: by its name, by its form, or because nobody could read it."""
     lower = data.lower()
     for word, pattern in _PATTERNS:
         if word in lower:
+            work.spend(PIECE * lower.count(word))
             yield from (match.span(match.lastgroup or 0) for match in pattern.finditer(lower))
     for at, run in _runs(data, _DIGEST_SIZE):
         if len(run) >= _SHORTEST_RANDOM and _RANDOM.match(run):

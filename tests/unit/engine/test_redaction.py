@@ -169,8 +169,8 @@ def test_texts_that_were_announced_are_redacted_as_they_would_be_alone(world: Wo
 
 def test_announced_texts_are_looked_through_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
-    alone = Redactor.__call__
-    monkeypatch.setattr(Redactor, "__call__", lambda self, text: (looks.append(text), alone(self, text))[1])
+    alone = Redactor.within
+    monkeypatch.setattr(Redactor, "within", lambda self, text, work: (looks.append(text), alone(self, text, work))[1])
     texts = [f"volume-{number:04d}" for number in range(250)]
     redact = world.credential("team-a-secret", of=("team-a",)).of_answer(texts)
     assert [redact(text) for text in texts] == texts
