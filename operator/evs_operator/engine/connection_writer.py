@@ -22,6 +22,7 @@ from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.seldom import Seldom
+from evs_operator.observe.wording import Ours
 
 from .clock import Clock
 from .faults import Faults
@@ -102,7 +103,7 @@ class ConnectionWriter:
                     not_before = self._clock() + min(2.0**tries, _LONGEST_WAIT)
                     self._refused[key] = session.uid, tries + 1, not_before
                     name = short_name(key)
-                    message = f"{key.kind} {name}: {error.message}"
+                    message = Ours(f"{key.kind} {name}:", error.message)
                     self._seldom.warning(f"write {error.status}", message, {"connection": name})
             except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this connection alone
                 done = False
@@ -161,7 +162,7 @@ class ConnectionWriter:
             if error.status not in REFUSED:
                 raise
             name = short_name(session.key)
-            message = f"{session.key.kind} {name}: written without the cloud's texts: {error.message}"
+            message = Ours(f"{session.key.kind} {name}: written without the cloud's texts:", error.message)
             self._seldom.warning(f"refused text in {session.key.namespace}", message, {"connection": name})
         self._texts_refused[session.key] = _words(status)
         status["conditions"] = plain_conditions(status["conditions"])
@@ -180,7 +181,8 @@ def _tell(session: Session, previous: list[Condition], status: ConnectionStatus)
         return
     name = short_name(session.key)
     fields = {"connection": name, "reason": ready["reason"]}
-    _log.info("%s %s: %s: %s", session.key.kind, name, ready["reason"], ready["message"], extra=fields)
+    said = Ours(f"{session.key.kind} {name}: {ready['reason']}: {ready['message']}")
+    _log.info("%s", said, extra=fields)
 
 
 def verdict_of(session: Session, now: float) -> tuple[ConnectionReason, str]:

@@ -18,6 +18,7 @@ from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.seldom import Seldom
+from evs_operator.observe.wording import Ours
 
 from .clock import Clock
 from .connection_writer import ConnectionWriter
@@ -26,7 +27,7 @@ from .foreign_writes import ForeignWrites
 from .poller import Poller
 from .rounds import TICK
 from .secret_looks import SecretLooks
-from .session import Session
+from .session import Session, title
 from .sessions import Sessions, short_name
 from .verification import Verification
 
@@ -150,10 +151,10 @@ class Connections:
         first = not session.read_at
         try:
             if await self._sessions.refresh(session) and not first:
-                _log.info("%s %s: Secret changed", session.key.kind, short_name(session.key))
+                _log.info("%s: Secret changed", Ours(title(session.key)))
                 self._poll_jobs_of(session.key)
         except KubeError as error:
-            message = f"{session.key.kind} {short_name(session.key)}: {error.message}"
+            message = Ours(f"{title(session.key)}:", error.message)
             self._seldom.warning(f"read {error.status}", message, {"connection": short_name(session.key)})
 
     async def _resync(self) -> None:
@@ -172,10 +173,10 @@ class Connections:
                             self.on_event(kind, None, body)
             except KubeError as error:
                 if error.status != 403:  # without the right to list them there are none here
-                    self._seldom.warning("list", f"connections: {error.message}")
+                    self._seldom.warning("list", Ours("connections:", error.message))
                 continue
             for key in self._sessions.gone(present, kind, places, started):
-                _log.info("%s %s: was deleted unseen", key.kind, short_name(key))
+                _log.info("%s: was deleted unseen", Ours(title(key)))
                 self._remove(key, None)
 
     def _overwritten(self, session: Session, metadata: Mapping[str, object]) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from evs_operator.observe.wording import Ours
+
 _FIRST: Final = 2.0
 _LONGEST: Final = 300.0
 """First and longest wait in seconds after a fault; each doubles the one before."""
@@ -36,7 +38,7 @@ class Faults:
         self._met[name] = times, self._now() + wait
         if len(self._met) > _REMEMBERED:
             self._met.popitem(last=False)
-        self._log.error("%s: %s", name, what, exc_info=error)
+        self._log.error("%s: %s", Ours(name), what, exc_info=error)
         return wait
 
     @contextmanager

@@ -20,6 +20,7 @@ from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 from evs_operator.observe.seldom import Seldom
 from evs_operator.observe.tracing import NO_TRACING, Tracing
+from evs_operator.observe.wording import Ours
 
 from . import intervals, unwritten
 from .clock import Clock
@@ -306,9 +307,9 @@ class Poller:
         reason = _reason(observation)
         self._metrics.polls.labels(reason).inc()
         if _log.isEnabledFor(logging.DEBUG) and entry.spec is not None:
-            said = observation.message() if isinstance(observation, Trouble) else observation.job.status
+            said = Ours(observation.message()) if isinstance(observation, Trouble) else observation.job.status
             fields = {"job": entry.spec.job_id, "reason": reason} | _named(entry)
-            _log.debug("EvsJob %s/%s: polled: %s", entry.namespace, entry.name, said, extra=fields)
+            _log.debug("EvsJob %s: polled: %s", _name(entry), said, extra=fields)
 
     def jobs_of(self, key: ObjectKey) -> list[Entry]:
         """Return the EvsJobs that mean a connection and have calls to come."""
@@ -349,12 +350,16 @@ class Poller:
 
     def _warn(self, entry: Entry, error: KubeError) -> None:
         """Say what goes wrong at the API server: once a minute, however many EvsJobs it concerns."""
-        message = f"EvsJob {entry.namespace}/{entry.name}: {error.message}"
+        message = Ours(f"EvsJob {entry.namespace}/{entry.name}:", error.message)
         self._seldom.warning(str(error.status), message, _named(entry))
 
 
 def _reason(observation: Observation) -> str:
     return str(observation.reason if isinstance(observation, Trouble) else Reason.POLL_SUCCEEDED)
+
+
+def _name(entry: Entry) -> Ours:
+    return Ours(f"{entry.namespace}/{entry.name}")
 
 
 def _named(entry: Entry) -> dict[str, str]:

@@ -15,6 +15,7 @@ from evs_operator.core.plain_status import plain_status
 from evs_operator.kube.api import KubeError
 from evs_operator.kube.encoding import encoded
 from evs_operator.observe.seldom import Seldom
+from evs_operator.observe.wording import Ours
 
 _STEPS: Final = 2
 _REMEMBERED: Final = 1000
@@ -50,7 +51,7 @@ class RefusedTexts:
         if len(self._steps) > _REMEMBERED:
             self._steps.popitem(last=False)
         if step == 1:
-            message = f"EvsJob {name}: written without the cloud's texts: {error.message}"
+            message = Ours(f"EvsJob {name}: written without the cloud's texts:", error.message)
             self._seldom.warning(f"refused text in {name.partition('/')[0]}", message, {"evsjob": name})
         return True
 

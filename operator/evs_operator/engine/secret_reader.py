@@ -13,6 +13,7 @@ from typing import Final
 
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.secret import Secret, read_secret
+from evs_operator.observe.wording import Ours
 
 _FRESH: Final = 0.5
 _PATIENCE: Final = 5.0
@@ -47,7 +48,7 @@ class SecretReader:
                 except KubeError as error:
                     read.error = error
                 except TimeoutError:
-                    what = f"Secret {namespace}/{name}: the API server did not answer within {_PATIENCE:.0f} s"
+                    what = Ours(f"Secret {namespace}/{name}: the API server did not answer within {_PATIENCE:.0f} s")
                     read.error = KubeError(0, what)
                 read.at = self._now()  # not before: who waited meanwhile shares what came
             if read.error is not None:

@@ -31,6 +31,7 @@ from evs_operator.observe import logs
 from evs_operator.observe.health import HealthServer
 from evs_operator.observe.metrics import Metrics
 from evs_operator.observe.tracing import tracing_of
+from evs_operator.observe.wording import Ours
 from evs_operator.settings import Settings
 
 from .clock import Clock
@@ -71,7 +72,7 @@ async def run(settings: Settings) -> int:
     """Run the operator until SIGTERM or SIGINT; return the exit code."""
     redaction = Redaction()
     logs.configure(settings.log_format, settings.log_level, redaction)
-    _log.info("%s", introduction(settings, os.environ))
+    _log.info("%s", Ours(introduction(settings, os.environ)))
     try:
         cluster = await load_cluster(settings.kubeconfig)
     except ClusterError as error:
@@ -280,7 +281,7 @@ class Operator:
         while True:
             try:
                 access = await missing_access(self._api, self._settings.namespaces)
-                problem = access.problem
+                problem: str = Ours(access.problem)
             except KubeError as error:
                 problem = error.message
             else:

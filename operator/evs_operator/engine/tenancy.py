@@ -19,6 +19,7 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.observe.wording import Ours
 
 LABELS_FRESH: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class Tenancy:
                     async with asyncio.timeout(_PATIENCE):
                         known.labels, known.readable = await objects.namespace_labels(self._api, namespace), True
                 except TimeoutError:
-                    what = f"Namespace {namespace}: the API server did not answer within {_PATIENCE:.0f} s"
+                    what = Ours(f"Namespace {namespace}: the API server did not answer within {_PATIENCE:.0f} s")
                     raise KubeError(0, what) from None
                 except KubeError as error:
                     if error.status != 403:

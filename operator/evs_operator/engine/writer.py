@@ -29,6 +29,7 @@ from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.tracing import NO_TRACING, Tracing
+from evs_operator.observe.wording import Ours
 
 from .clock import Clock
 from .refused_texts import REFUSED, RefusedTexts
@@ -117,8 +118,8 @@ class StatusWriter:
                 return
             if error.status != 409:
                 raise
-        named = {"evsjob": f"{entry.namespace}/{entry.name}"}
-        _log.info("EvsJob %s/%s: deleted, ttlSecondsAfterFinished is over", entry.namespace, entry.name, extra=named)
+        name = Ours(f"{entry.namespace}/{entry.name}")
+        _log.info("EvsJob %s: deleted, ttlSecondsAfterFinished is over", name, extra={"evsjob": name})
         self._store.remove(entry.uid)
 
     def subject_of(self, entry: Entry, project_id: str | None) -> Subject:
@@ -176,7 +177,7 @@ class StatusWriter:
         if error.status != 409:
             raise error
         if self._clock() >= end:
-            raise KubeError(409, f"{name}: changed again and again while it was written")
+            raise KubeError(409, Ours(f"{name}: changed again and again while it was written"))
         await asyncio.sleep(random.uniform(0.0, _BREATH))
         await self._read_again(entry)
         return True
@@ -223,7 +224,7 @@ class StatusWriter:
         if "duration" in status:
             fields["duration"] = status["duration"]
         fields |= self._tracing.ids()
-        _log.info("EvsJob %s/%s: %s: %s", entry.namespace, entry.name, phase.reason, ready["message"], extra=fields)
+        _log.info("%s", Ours(f"EvsJob {fields['evsjob']}: {phase.reason}: {ready['message']}"), extra=fields)
         if "completionTime" in status and not was_finished:
             self._measure_end(entry, status, phase)
 

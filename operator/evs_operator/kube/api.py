@@ -17,6 +17,8 @@ from urllib.parse import urlencode
 import aiohttp
 from multidict import CIMultiDict
 
+from evs_operator.observe.wording import Ours
+
 from .cluster import Cluster
 from .encoding import encoded
 
@@ -34,7 +36,8 @@ METADATA_LIST = _METADATA_ONLY.format("List")
 class KubeError(Exception):
     """The API server did not do what was asked; `status` is the HTTP status, 0 where it did not answer.
 
-    `retry_after` is in seconds, 0 where the API server named none.
+    `message` is a sentence of our own (`Ours`) with the API server's words at its end. `retry_after` is in seconds, 0
+    where the API server named none.
     """
 
     def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
@@ -136,16 +139,17 @@ class KubeApi:
                 content = await _content(response, most)
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
         except TimeoutError:
-            raise KubeError(0, f"{method} {path}: the API server did not answer in time") from None
+            raise KubeError(0, Ours(f"{method} {path}: the API server did not answer in time")) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an answer that is no HTTP
-            raise KubeError(0, f"{method} {path}: API server not reachable: {_brief(error)}") from error
+            raise KubeError(0, Ours(f"{method} {path}: API server not reachable:", _brief(error))) from error
         if status != 401 and status < 500:
             self._answered_at = time.monotonic()
         if 200 <= status < 300:
             if content is None:
-                raise AnswerTooLargeError(status, f"{method} {path}: the answer has more than {most} bytes")
+                raise AnswerTooLargeError(status, Ours(f"{method} {path}: the answer has more than {most} bytes"))
             return Answer(_object(content, f"{method} {path}"), len(content))
-        raise KubeError(status, f"{method} {path}: {_said(content) or f'HTTP {status}'}", _seconds(retry_after))
+        said = _said(content) or f"HTTP {status}"
+        raise KubeError(status, Ours(f"{method} {path}:", said, path.split("/")), _seconds(retry_after))
 
     async def _headers(self, what: str) -> CIMultiDict[str]:
         try:
@@ -185,7 +189,8 @@ def _object(content: bytes, what: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
-        raise KubeError(0, f"{what}: the answer is no object: something else answers in place of the API server")
+        what += ": the answer is no object: something else answers in place of the API server"
+        raise KubeError(0, Ours(what))
     return parsed
 
 

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from evs_operator.api.names import API_VERSION, GROUP
 from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.core.transitions import Transition
+from evs_operator.observe.wording import Ours
 
 from .api import METADATA, KubeApi, KubeError
 from .event_queue import EventQueue
@@ -118,7 +119,7 @@ class EventRecorder:
             try:
                 await self._send(happened)
             except Exception:  # noqa: BLE001  # a fault of ours in one Event must not end all Events
-                _log.exception("Event of %s %s: not written", happened.key.kind, happened.key.name)
+                _log.exception("Event of %s %s: not written", happened.key.kind, Ours(happened.key.name))
             finally:
                 self._queue.done(namespace)
                 self._waiting.set()
@@ -208,7 +209,7 @@ class EventRecorder:
 
     def _drop(self, namespace: str, why: str) -> None:
         self._count("dropped")
-        _log.debug("Event in %s dropped: %s", namespace or "default", why)
+        _log.debug("Event in %s dropped: %s", Ours(namespace or "default"), why)
 
 
 def _micro_time(moment: float) -> str:

@@ -25,6 +25,8 @@ from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import quote
 
+from evs_operator.observe.wording import Ours
+
 from .api import KubeError
 from .lease_rules import LEASE_SECONDS, Seen, Step, decide, look, mapping
 
@@ -101,12 +103,12 @@ class LeaseHolder:
         """Take the Lease as soon as it is free, keep it, and return when it is lost."""
         while not self.leads:
             await self._stand_by()
-        _log.info("leading: holds %s as %s", self._name, self.identity)
+        _log.info("leading: holds %s as %s", Ours(self._name), Ours(self.identity))
         self._acquired.set()
         lost = await self._keep()
         self._until = _NEVER
         self._may_hold = False  # nothing to release: it ends by itself, or is another's
-        _log.error("stopping: %s is lost: %s", self._name, lost)
+        _log.error("stopping: %s is lost: %s", Ours(self._name), lost)
 
     async def release(self) -> None:
         """Give the Lease back, so that another process need not wait for its end; call when `run` has ended."""
@@ -117,7 +119,8 @@ class LeaseHolder:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._empty()
         except (KubeError, TimeoutError) as error:
-            _log.warning("%s is not released and ends by itself: %s", self._name, str(error) or "no answer in time")
+            why = error.message if isinstance(error, KubeError) else "no answer in time"
+            _log.warning("%s is not released and ends by itself: %s", Ours(self._name), why)
 
     async def _stand_by(self) -> None:
         holder = self._seen.holder if self._seen else ""
@@ -136,7 +139,7 @@ class LeaseHolder:
         if self._seen and self._seen.holder and not self.problem:
             pause = min(pause, max(self._seen.end - self._clock(), _SHORTEST_PAUSE))
             if self._seen.holder != holder:
-                _log.info("standby: %s is held by %s", self._name, self._seen.holder)
+                _log.info("standby: %s is held by %s", Ours(self._name), Ours(self._seen.holder))
         await asyncio.sleep(pause)
 
     async def _keep(self) -> str:
@@ -153,18 +156,18 @@ class LeaseHolder:
                 problem = error.message
                 pause = max(started + self._retry_pause() - self._clock(), _SHORTEST_PAUSE)
             except TimeoutError:
-                problem = "the API server did not answer in time"
+                problem = Ours("the API server did not answer in time")
             else:
                 if step is not Step.RENEW:
                     return self._loss()
                 pause = self._until - RENEW_DEADLINE + RENEW_EVERY - self._clock()
-        return f"not renewed within {RENEW_DEADLINE:.0f} s: {problem}"
+        return Ours(f"not renewed within {RENEW_DEADLINE:.0f} s:", problem)
 
     def _loss(self) -> str:
         if self._body is None:
             return "it was deleted"
         holder = self._seen.holder if self._seen else ""
-        return f"held by {holder} now" if holder else "it was emptied"
+        return Ours(f"held by {holder} now") if holder else "it was emptied"
 
     def _retry_pause(self) -> float:
         return RETRY_EVERY * (0.8 + 0.4 * self._jitter())
@@ -204,7 +207,7 @@ class LeaseHolder:
                 if error.status != 409 or not tries_left:
                     raise
             else:
-                _log.info("released %s", self._name)
+                _log.info("released %s", Ours(self._name))
                 return
 
     async def _look(self) -> Seen:
@@ -233,13 +236,13 @@ class LeaseHolder:
             async with asyncio.timeout(_REQUEST_TIMEOUT):
                 return await self._api.request(method, path, body=body)
         except TimeoutError:
-            raise KubeError(0, f"{method} {path}: the API server did not answer in time") from None
+            raise KubeError(0, Ours(f"{method} {path}: the API server did not answer in time")) from None
         except KubeError as error:
             if error.status != 403:
                 raise
             right = f"{_VERBS[method]} leases.coordination.k8s.io in namespace {self._namespace}"
             message = f"no permission to {right}: grant it to the operator's ServiceAccount"
-            raise KubeError(403, message) from None
+            raise KubeError(403, Ours(message)) from None
 
     def _now(self) -> str:
         return self._clock.wall().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

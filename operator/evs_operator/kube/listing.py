@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from evs_operator.observe.wording import Ours
+
 from .api import ANSWER_BYTES, AnswerTooLargeError, KubeApi, KubeError
 
 PAGE_BYTES: Final = 4 * 1024 * 1024
@@ -59,4 +61,5 @@ def _page(body: Mapping[str, object], path: str) -> tuple[Page, str]:
         version, token = metadata.get("resourceVersion"), metadata.get("continue")
         if isinstance(version, str) and version and all(isinstance(item, dict) for item in items):
             return Page(items, version), str(token or "")
-    raise KubeError(0, f"GET {path}: the answer is no list: something else answers in place of the API server")
+    what = f"GET {path}: the answer is no list: something else answers in place of the API server"
+    raise KubeError(0, Ours(what))

@@ -16,6 +16,7 @@ from evs_operator.api.names import (
     VERSION,
 )
 from evs_operator.api.object_names import is_namespace_name, is_object_name
+from evs_operator.observe.wording import Ours
 
 from .api import METADATA, METADATA_LIST, KubeApi, KubeError
 from .listing import pages
@@ -164,14 +165,14 @@ def _not_ours(method: str, path: str) -> KubeError:
 
 def _within(namespace: str) -> str:
     if not is_namespace_name(namespace):
-        raise KubeError(400, f"{namespace[:64]!r} cannot be the name of a namespace")
+        raise KubeError(400, Ours(f"{namespace[:64]!r} cannot be the name of a namespace"))
     return f"/namespaces/{namespace}"
 
 
 def _name(name: str) -> str:
     """Return a name as a part of a path: nothing but a name, or it would lead elsewhere."""
     if not is_object_name(name):
-        raise KubeError(400, f"{name[:64]!r} cannot be the name of an object")
+        raise KubeError(400, Ours(f"{name[:64]!r} cannot be the name of an object"))
     return name
 
 

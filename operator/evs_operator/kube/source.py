@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION
 from evs_operator.observe.seldom import Seldom
+from evs_operator.observe.wording import Ours
 
 from .api import KubeApi
 from .cluster import Cluster, Login
@@ -58,7 +59,7 @@ async def watch(
             try:
                 on_event(kind, event_type, body)
             except Exception:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
-                _log.exception("%s %s: an event was not understood", kind, _name_of(body))
+                _log.exception("%s %s: an event was not understood", kind, Ours(_name_of(body)))
 
         def listed() -> None:
             unlisted.discard((kind, namespace))

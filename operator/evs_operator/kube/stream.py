@@ -22,6 +22,7 @@ import aiohttp
 
 from evs_operator.api.names import PLURALS
 from evs_operator.observe.seldom import Seldom
+from evs_operator.observe.wording import Ours
 
 from .api import METADATA_LIST, KubeApi, KubeError
 from .lean_kopf import APIError, kopf, stream
@@ -177,7 +178,9 @@ class Stream:
 
     async def _pause(self, what: str, problem: str, began: float, at_least: float) -> None:
         wait = self._pauses.after(time.monotonic() - began, at_least)
-        self._seldom.warning(f"{what.partition(' ')[0]} {problem}", f"{what}: {problem}; tried again in {wait:.0f} s")
+        self._seldom.warning(
+            f"{what.partition(' ')[0]} {problem}", Ours(f"{what}: tried again in {wait:.0f} s:", problem)
+        )
         await asyncio.sleep(wait)
 
 

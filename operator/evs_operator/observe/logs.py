@@ -1,5 +1,9 @@
 """Logs on stderr, as JSON or as text. Every record, whoever wrote it, passes the redactor.
 
+Another library's line is redacted as a whole. A line of ours is redacted piece by piece, the format and each argument:
+the name of an object before a colon would look like what precedes a secret. Sentences and names that are our own
+(`wording.Ours`) are not searched; whatever is not called so is.
+
 Called once by `cli`, and again by the supervisor with the redactor that knows the secrets of the process. Tracebacks
 are for `--log-level debug`; elsewhere an exception is one line: its type, its first line, and where it was raised.
 Warnings and errors of the same words come at most once a minute; lines of level info report changes and all come.
@@ -24,12 +28,17 @@ from types import TracebackType
 from typing import Final
 
 from .redact import MASK, is_clean
+from .wording import Ours
 
 Redact = Callable[[str], str]
 
 _PRODUCT: Final = __name__.partition(".")[0]
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _RESERVED: Final = frozenset({"ts", "level", "logger", "msg", "at", "traceback"})
+_OUR_FIELDS: Final = frozenset(
+    {"evsjob", "job", "connection", "state", "reason", "duration", "trace_id", "span_id", "repeated"}
+)
+"""Fields that hold names, ids and words of ours alone."""
 _REPEAT_SECONDS: Final = 60.0
 _REMEMBERED: Final = 1000
 _JSON_INTEGER_BITS: Final = 53
@@ -84,11 +93,18 @@ class _Formatter(logging.Formatter):
     def _read(self, record: logging.LogRecord) -> _Line:
         moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
         ts = moment.isoformat(timespec="milliseconds") + "Z"
-        message, extra, error = _message(record), _extra(record), _error(record)
-        if error is None and self._is_clean(record.name, message, extra):
-            return _Line(ts, record.levelname, record.name, message, extra, "")
-        message, trace = self._redact(message), ""
-        fields = {name: self._field(name, value) for name, value in extra.items()}
+        extra, error = _extra(record), _error(record)
+        ours = record.name.partition(".")[0] == _PRODUCT and self._ours(record)
+        if ours:
+            fields = {name: value if name in _OUR_FIELDS else self._field(name, value) for name, value in extra.items()}
+            message = ours
+        else:
+            message = _message(record)
+            if error is None and self._is_clean(record.name, message, extra):
+                return _Line(ts, record.levelname, record.name, message, extra, "")
+            message = self._redact(message)
+            fields = {name: self._field(name, value) for name, value in extra.items()}
+        trace = ""
         if error is not None:
             first = next(iter(self._redact(_text(error)).splitlines()), "")
             message += f": {type(error).__name__}" + (f": {first}" if first else "")
@@ -96,15 +112,24 @@ class _Formatter(logging.Formatter):
                 trace = self._redact("".join(traceback.format_exception(error)).rstrip())
             elif place := _place(error):
                 fields["at"] = place
-        return _Line(
-            ts=ts,
-            level=record.levelname,
-            logger=self._redact(record.name),
-            # once more as a whole: `password=%s` and the name of an exception's field may meet only here
-            msg=self._redact(message),
-            fields=fields,
-            traceback=trace,
-        )
+        if not ours:  # once more as a whole: `password=%s` and the name of an exception's field may meet only here
+            message = self._redact(message)
+        return _Line(ts, record.levelname, self._redact(record.name), message, fields, trace)
+
+    def _ours(self, record: logging.LogRecord) -> str:
+        """Return the message of a record of ours with all redacted that is not our own; "" where that cannot be."""
+        if not isinstance(record.msg, str) or not isinstance(record.args, tuple | None):
+            return ""
+        try:
+            form = self._redact(record.msg)
+            return form % tuple(self._argument(value) for value in record.args) if record.args else form
+        except Exception:  # noqa: BLE001  # a foreign __str__, or arguments that do not fit
+            return ""
+
+    def _argument(self, value: object) -> object:
+        if isinstance(value, Ours):
+            return value.shown(self._redact)
+        return value if isinstance(value, int | float) else _Redacted(value, self._redact)
 
     def _is_clean(self, logger: str, message: str, extra: Mapping[str, object]) -> bool:
         """Tell whether nothing in a record has to be hidden: nearly all records are like that."""
@@ -117,6 +142,20 @@ class _Formatter(logging.Formatter):
         if shown == whole:
             return value
         return shown.removeprefix(prefix) if shown.startswith(prefix) else MASK
+
+
+class _Redacted:
+    """An argument that a format asks for text."""
+
+    def __init__(self, value: object, redact: Redact) -> None:
+        self._value = value
+        self._redact = redact
+
+    def __str__(self) -> str:
+        return self._redact(str(self._value))
+
+    def __repr__(self) -> str:
+        return self._redact(repr(self._value))
 
 
 class JsonFormatter(_Formatter):
