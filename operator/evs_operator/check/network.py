@@ -107,17 +107,17 @@ async def _check_tls(writer: asyncio.StreamWriter, host: str, tls: ssl.SSLContex
         async with asyncio.timeout(_TIMEOUT):
             await writer.start_tls(tls, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        return report.line(False, f"TLS {host}", _untrusted(error, await _certificate(host, address, port)))
+        return report.line(False, f"TLS {host}", _untrusted(error, await _certificate(host, address, port), report))
     except (ssl.SSLError, OSError, TimeoutError) as error:
         what = f"no handshake ({_brief(error)}): does the endpoint speak TLS on port {port}, and is no proxy between?"
         return report.line(False, f"TLS {host}", what)
     certificate = writer.get_extra_info("peercert") or {}
-    what = f"{writer.get_extra_info('ssl_object').version()}, {_names(certificate)}"
+    what = f"{writer.get_extra_info('ssl_object').version()}, {report.quoted(_names(certificate))}"
     return report.line(True, f"TLS {host}", f"{what}, valid until {certificate.get('notAfter', 'an unknown time')}")
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, certificate: dict[str, object]) -> str:
-    whose = _names(certificate)
+def _untrusted(error: ssl.SSLCertVerificationError, certificate: dict[str, object], report: Report) -> str:
+    whose = report.quoted(_names(certificate))
     if error.verify_code == _EXPIRED:
         return f"the certificate expired on {certificate.get('notAfter', 'an unknown day')} ({whose}): have it renewed"
     if error.verify_code == _NOT_YET:

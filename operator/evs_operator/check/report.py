@@ -1,13 +1,14 @@
 """The lines that `check` prints: `ok`, `FAIL` or `note`, each without any secret that was read.
 
-What others said is redacted before it is quoted (`quoted`): our own words, such as "credential: refused", would look
-like secrets to the redactor.
+What others said is redacted before it is quoted (`quoted`). Our own words and names are not searched: "credential:
+refused" and `Secret default/access-key: does not exist` would look like secrets.
 """
 
 from __future__ import annotations
 
 from evs_operator.observe.literals import Literals
 from evs_operator.observe.redact import Redactor
+from evs_operator.observe.wording import Ours
 
 
 class Report:
@@ -23,8 +24,8 @@ class Report:
         self._secrets.add([secret])
 
     def quoted(self, text: str) -> str:
-        """Return what a server said, fit to be a part of a line."""
-        return self._redact(text)
+        """Return what a server said, or a sentence of ours that ends with it, fit to be a part of a line."""
+        return text.shown(self._redact) if isinstance(text, Ours) else self._redact(text)
 
     def line(self, good: bool, what: str, detail: str = "") -> bool:
         """Print that a thing is in order, or that it is not; return which."""
