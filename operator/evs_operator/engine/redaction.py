@@ -87,6 +87,7 @@ class Redaction:
         except TooMuchError:
             return LEFT_OUT
         if len(text) <= _SHORT:
+            shown = text if shown == text else shown  # one object, not two
             if len(self._shown) >= _REMEMBERED:
                 del self._shown[next(iter(self._shown))]
             self._shown[key] = shown, before - work.left
@@ -124,14 +125,14 @@ class Redaction:
 class CallRedaction:
     """Callable that redacts what answers to one credential's calls say, with that and with what was issued for it.
 
-    `owners` are the namespaces of the connections that use the credential, "" stands for a ClusterEvsConnection. Once
-    one of these has used it, the result tells nothing of a value that is not whole in the text. `last_used` says of
-    each value when it was last in use.
+    `owners` are the namespaces of the connections that use the credential, "" stands for a ClusterEvsConnection. Unless
+    namespaces alone have used it, which have it in Secrets of theirs, the result tells nothing of a value that is not
+    whole in the text. `last_used` says of each value when it was last in use.
     """
 
     def __init__(self, logs: Redaction) -> None:
         self._logs = logs
-        self._shared = False
+        self._shared: bool | None = None
         self._made: _Numbered | None = None
         self.owners: frozenset[str] = frozenset()
         self.last_used: dict[str, float] = {}
@@ -165,8 +166,9 @@ class CallRedaction:
     def owned_by(self, namespaces: Iterable[str]) -> None:
         """Take over whose connections use the credential now. Without any, what is issued is nobody's."""
         before, self.owners = self.owners, frozenset(namespaces)
-        if "" in self.owners and not self._shared:
-            self._shared, self._made = True, None
+        shared = "" in self.owners
+        if self.owners and not self._shared and shared is not self._shared:
+            self._shared, self._made = shared, None
         for namespace in self.owners - before:
             self._logs.hold(self.last_used, namespace)
 
@@ -189,7 +191,8 @@ class CallRedaction:
     @property
     def _redactor(self) -> _Numbered:
         if self._made is None:  # most credentials are held long before the first answer comes
-            self._made = _Numbered(Redactor((), (Beginnings if self._shared else Literals)(self.last_used)))
+            found = Literals if self._shared is False else Beginnings
+            self._made = _Numbered(Redactor((), found(self.last_used)))
         return self._made
 
 
