@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from evs_operator.observe.beginnings import TELLING, Beginnings
 from evs_operator.observe.redact import Redactor
+from support import secret_forms
 from support.secret_forms import FORMS, shows
 
 JWT = (
@@ -69,17 +71,23 @@ def pieces_of(secret: str) -> st.SearchStrategy[str]:
 def holds(text: str, secret: str) -> bool:
     """Tell, without our own code, whether a text holds what gives a secret away."""
     head = secret.encode()[:TELLING].decode("utf-8", "ignore")
-    return any(
-        spelt in reading
-        for reading in (text, *_readings(text))
-        for spelt in {head, head.lower(), head.upper(), head.replace(" ", "+"), head.replace("\\", "")}
-    )
+    spelt = {head, head.lower(), head.upper(), head.replace(" ", "+"), head.replace("\\", "")}
+    readings = {text, *secret_forms._readings(text)}
+    readings |= {found for reading in list(readings) for found in whole_runs(reading)}
+    return any(part in reading for reading in readings for part in spelt)
 
 
-def _readings(text: str) -> list[str]:
-    from support import secret_forms
-
-    return list(secret_forms._readings(text))
+def whole_runs(text: str) -> Iterator[str]:
+    """Yield what runs of hexadecimal and base64 say, wherever it begins and up to the last whole byte."""
+    for run in re.findall(r"[0-9A-Fa-f]{12,}", text):
+        for start in range(2):
+            part = run[start:]
+            yield bytes.fromhex(part[: len(part) // 2 * 2]).decode("latin-1")
+    for run in re.findall(r"[A-Za-z0-9+/_-]{6,}", text):
+        for start in range(4):
+            part = run[start:].replace("-", "+").replace("_", "/")
+            said = base64.b64decode(part + "A" * (-len(part) % 4))
+            yield said[: len(part) * 6 // 8].decode("latin-1")
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
