@@ -66,3 +66,38 @@ def test_nothing_that_the_cloud_echoes_is_shown(
 
 def _events(objects: Objects) -> list[object]:
     return list(json.loads(objects.kubectl("get", "events.events.k8s.io", "-o", "json").stdout)["items"])
+
+
+NAMES = ("access-key", "j-evs-token", "team-secret", "ak", "sk", "password")
+
+
+def test_objects_may_be_called_like_what_stands_before_a_secret(
+    crds: ControlPlane, operator_kubeconfig: Path, namespace: str, cloud: ScriptedCloud, objects: Objects
+) -> None:
+    """Names stand as they are in statuses, Events and the log, also where a secret begins like one of them."""
+    made = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "stringData": {"token": "j-evs-token-1"}}
+    ]
+    for name in NAMES:
+        auth = {"token": {"secretRef": {"name": "missing"}}}
+        made.append(custom("EvsConnection", name, endpoint=cloud.url, projectId=PROJECT, auth=auth))
+        made.append(custom("EvsJob", name, jobId="0" * 32, connectionRef={"name": name}))
+    auth = {"token": {"secretRef": {"name": "mine"}}}
+    made.append(custom("EvsConnection", "mine", endpoint=cloud.url, projectId=PROJECT, auth=auth))
+    made.append(custom("EvsJob", "mine", jobId="1" * 32, connectionRef={"name": "mine"}))
+    objects.apply(*made)
+    flags = ("--namespace", namespace, "--allow-endpoint", cloud.url)
+    with start_operator(operator_kubeconfig, *flags) as operator:
+        said = [
+            f"EvsConnection {namespace}/{name}: Secret {namespace}/missing does not exist: create it" for name in NAMES
+        ]
+        eventually(
+            lambda: sum(str(job.get("status")).count("does not exist") for job in objects.jobs().values()) > 3, 60
+        )
+        eventually(lambda: all(text in json.dumps(_events(objects)) for text in said), 60)
+        statuses, log = json.dumps([job.get("status") for job in objects.jobs().values()]), operator.log
+    for name, text in zip(NAMES, said, strict=True):
+        assert text in statuses
+        assert f"EvsJob {namespace}/{name}: CredentialsInvalid: {text}" in log
+        assert f"EvsConnection {namespace}/{name}: SecretNotFound: {text}" in log
+    assert "***" not in log
