@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from evs_operator.observe.wording import Ours
-
 from .clock import Clock
 from .faults import Faults
 from .rounds import due_reads

@@ -17,7 +17,6 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from evs_operator.cloud import errors
-from evs_operator.observe.wording import Ours
 
 from .clock import Clock
 from .faults import Faults
