@@ -130,7 +130,7 @@ async def test_a_request_carries_what_the_api_wants_and_nothing_of_the_environme
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
     asker.sign_in(Token(TOKEN))
-    job = cloud.add_job(headers={"Set-Cookie": "session=1; Path=/"}, body='{"status":"RUNNING"}')
+    job = cloud.add_job(headers={"Set-Cookie": "session=1; Path=/"}, body='{"status":"RUNNING","entities":{}}')
     await asker.get(job)
     await asker.get(job)
     request = cloud.requests("/jobs/")[-1]

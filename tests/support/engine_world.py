@@ -61,7 +61,7 @@ class Call:
 
 @dataclass
 class Cloud:
-    """Answers by job id after `latency`; `refuse` raises what a call gets instead of the job."""
+    """Answers by job id after `latency`; `refuse` raises what a call gets instead, `twist` changes the job."""
 
     loop: VirtualLoop
     latency: float = 0.05
@@ -69,6 +69,7 @@ class Cloud:
     calls: list[Call] = field(default_factory=list)
     seen_end: dict[str, float] = field(default_factory=dict)
     refuse: Callable[[Call], errors.CloudError | None] = lambda call: None
+    twist: Callable[[Job], Job] = lambda job: job
     hung: set[str] = field(default_factory=set)
     behind: float = 0.0
 
@@ -88,7 +89,7 @@ class Cloud:
         if ended:
             self.seen_end.setdefault(job_id, now)
         sub_jobs = tuple(self._told(f"{job_id}-{number}", job, ended) for number in range(job.sub_jobs))
-        return self._told(job_id, job, ended, sub_jobs)
+        return self.twist(self._told(job_id, job, ended, sub_jobs))
 
     def _told(self, job_id: str, job: CloudJob, ended: bool, sub_jobs: tuple[Job, ...] = ()) -> Job:
         return Job(

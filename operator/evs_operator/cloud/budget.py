@@ -12,6 +12,8 @@ from collections.abc import Hashable
 from math import inf
 from typing import Final
 
+from . import errors
+
 DEFAULT_PAUSE: Final = 60.0
 MOST_IN_FLIGHT: Final = 32
 FIRST_IN_FLIGHT: Final = 4
@@ -102,6 +104,25 @@ class Budget:
         self._raised = None
         self.in_flight = FIRST_IN_FLIGHT
         self._probing, self._probe_ends = True, 0.0
+
+    def failed(self, error: errors.CloudError, now: float, sent: float) -> None:
+        """Take what a call that was taken here and went at `sent` met instead of its job."""
+        if error.shared or error.signing_in:
+            self.unused()  # EVS was not asked
+        elif isinstance(error, errors.RateLimited):
+            self.throttled(now, error.retry_after, sent)
+        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
+            self.unanswered(sent)
+        else:
+            self.answered(now, sent)
+            if error.retry_after and not isinstance(error, errors.AccessKeyLocked):
+                self.hold(now + error.retry_after)
+
+    def hold(self, until: float) -> None:
+        """Let no call go until then, as an answer asked; it was no throttle, so the rate stays."""
+        self.paused_until = max(self.paused_until, until)
+        self._tokens = min(self._tokens, 1.0)
+        self.in_flight = min(self.in_flight, FIRST_IN_FLIGHT)
 
     def answered(self, now: float, sent: float) -> None:
         """Take any other answer: the rate grows with the time since the last one, at most a second's worth.

@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 from . import errors
 from .body import MOST_VALUES, SURELY_FEW, has_too_many_values, object_of, without_collections
-from .envelope import Envelope, parse_envelope, raw_envelope
+from .envelope import Envelope, is_error, parse_envelope, raw_envelope
 from .error_codes import lookup
-from .job import Job, parse_job
+from .job import Job, identifies_itself, parse_job
 
 _GATEWAY = re.compile(r"APIGW?\.(\d{4})", re.ASCII)
 _BY_CONVENTION = re.compile(r"EVS\.5([45]\d\d)", re.ASCII)
 _WINDOW = re.compile(r"time:\s*(\d+)\s*(second|minute)", re.IGNORECASE)
+_OVER_LIMIT: Final = "overlimit"
 _LOCKED: Final = "AK access failed to reach the limit"
 _LONGEST_WINDOW: Final = 60.0
 _RETRY_AFTER_MOST: Final = 3600.0
@@ -81,7 +82,7 @@ def _read(
     if not fault and len(content) > SURELY_FEW and has_too_many_values(content):
         fault = f"more than the {MOST_VALUES} values that are read"
     body = None if fault else object_of(content)
-    if 200 <= status < 300 and body is not None and not body.get("error") and body.get("status"):
+    if 200 <= status < 300 and body is not None and body.get("status") and not is_error(body.get("error")):
         return _own_job(body, job_id, status, where)
     raise _error(status, headers, content, body, where, now, fault)
 
@@ -103,6 +104,8 @@ def date_of(value: str | None) -> datetime | None:
 
 
 def _own_job(body: Mapping[str, object], job_id: str, status: int, where: str) -> Job:
+    if not identifies_itself(body):
+        raise errors.InvalidResponse(f"{where} answered something that is no job", http_status=status)
     try:
         job = parse_job(body)
     except errors.InvalidResponse as error:
@@ -123,19 +126,19 @@ def _error(
 ) -> errors.CloudError:
     if 300 <= status < 400:
         host = _host(headers.get("location"))
-        return errors.EndpointInvalid(f"{where} redirects to", said=host, http_status=status)
+        error: errors.CloudError = errors.EndpointInvalid(f"{where} redirects to", said=host, http_status=status)
+        return _with_wait(error, headers, None, now)
     envelope = parse_envelope(body) if body is not None else None
     request_id = headers.get("x-request-id", "")[:64] or (envelope.request_id if envelope else "") or None
     if status < 300 and envelope is None:
         what = fault or ("something that is no job" if content.strip() else "nothing")
-        return errors.InvalidResponse(f"{where} answered {what}", http_status=status, request_id=request_id)
+        error = errors.InvalidResponse(f"{where} answered {what}", http_status=status, request_id=request_id)
+        return _with_wait(error, headers, None, now)
     found = envelope or raw_envelope(content)
     own, said = (f"{where}:", found.message) if found.message and envelope else (f"{where} answered HTTP {status}", "")
-    kind = _kind(status, envelope, found)
-    error = kind(own, said=said, code=found.code or None, http_status=status, request_id=request_id)
-    if isinstance(error, errors.RateLimited):
-        error.retry_after = _retry_after(headers, found.message, now)
-    return error
+    code = None if found.code == str(status) else found.code or None  # IAM's code only repeats the status
+    error = _kind(status, envelope, found)(own, said=said, code=code, http_status=status, request_id=request_id)
+    return _with_wait(error, headers, found, now)
 
 
 def _host(location: str | None) -> str:
@@ -149,7 +152,7 @@ def _host(location: str | None) -> str:
 def _kind(status: int, envelope: Envelope | None, found: Envelope) -> type[errors.CloudError]:
     if _LOCKED in found.message:
         return errors.AccessKeyLocked
-    if status == 429:
+    if status == 429 or (found.code.lower() == _OVER_LIMIT and _effective_status(status, found) in (413, 429, 503)):
         return errors.RateLimited
     if envelope is not None:
         if "doesn't match Context's project_id" in envelope.message:
@@ -198,7 +201,28 @@ def _by_status(status: int, envelope: Envelope | None) -> type[errors.CloudError
             return errors.ServerError if status >= 500 else errors.Rejected
 
 
-def _retry_after(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
+def _with_wait(
+    error: errors.CloudError, headers: Mapping[str, str], found: Envelope | None, now: datetime
+) -> errors.CloudError:
+    """Note in an error for how long nobody shall ask, where the answer says so; a lock lasts as long as it lasts."""
+    named = _retry_after(headers, now)
+    if named is None and found is not None and isinstance(error, errors.RateLimited):
+        named = _told_in_words(found)
+    if named is not None:
+        error.retry_after = max(named, error.retry_after or 0.0)
+    return error
+
+
+def _told_in_words(found: Envelope) -> float | None:
+    if found.retry_after is not None:
+        return min(found.retry_after, _RETRY_AFTER_MOST)
+    if match := _WINDOW.search(found.message):
+        seconds = float(match[1][:6]) * (60.0 if match[2].lower() == "minute" else 1.0)
+        return min(seconds, _LONGEST_WINDOW)
+    return None
+
+
+def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     named = headers.get("retry-after", "").strip()
     if named.isascii() and named.isdecimal():
         return min(float(named[:10]), _RETRY_AFTER_MOST)
@@ -206,7 +230,4 @@ def _retry_after(headers: Mapping[str, str], message: str, now: datetime) -> flo
         # the server's own clock, or a clock of ours that is off would change the pause
         wait = (moment - (date_of(headers.get("date")) or now)).total_seconds()
         return min(max(wait, 0.0), _RETRY_AFTER_MOST)
-    if match := _WINDOW.search(message):
-        seconds = float(match[1][:6]) * (60.0 if match[2].lower() == "minute" else 1.0)
-        return min(seconds, _LONGEST_WINDOW)
     return None

@@ -38,9 +38,12 @@ class CloudError(Exception):
     `message` is one line of at most 512 characters, the same for the same trouble: words of our own, and then `said`,
     which quotes the server. What is shown is `told()`, in which that is redacted. `code` is the server's too;
     `http_status` and `request_id` are None if no answer came.
+    `retry_after`: seconds in which nobody is to ask with this credential, None if the answer names none.
     `signing_in`: it was not EVS that was asked, but who issues tokens or keys. `shared`: another call met it, this one
     was not made. `advice` says what to do where that is not the usual.
     """
+
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -81,9 +84,7 @@ class PassingError(CloudError):
 
 
 class RateLimited(PassingError):
-    """The cloud throttles; `retry_after` in seconds, None where the answer names no time."""
-
-    retry_after: float | None = None
+    """The cloud throttles."""
 
 
 class PollTimeout(PassingError):
@@ -116,17 +117,13 @@ class ActionRequired(CloudError):
 
 
 class Unauthorized(ActionRequired):
-    """The credential is refused; `retry_after` in seconds where it is known when trying again makes sense.
+    """The credential is refused. `of_project`: this project was refused, and nothing says that others would be."""
 
-    `of_project`: this project was refused, and nothing says that others would be.
-    """
-
-    retry_after: float | None = None
     of_project = False
 
 
 class AccessKeyLocked(Unauthorized):
-    """Too many failures in a row: calls must stop for `retry_after` seconds (evs-api 5.3: five minutes)."""
+    """Too many failures in a row: calls must stop for `retry_after` seconds."""
 
     retry_after = 300.0
 

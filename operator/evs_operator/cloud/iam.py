@@ -140,7 +140,11 @@ def _refusal(response: httpx.Response, now: datetime) -> errors.CloudError:
 
 
 def _as(kind: type[errors.CloudError], error: errors.CloudError) -> errors.CloudError:
-    return kind(error.own, said=error.said, code=error.code, http_status=error.http_status, request_id=error.request_id)
+    of_kind = kind(
+        error.own, said=error.said, code=error.code, http_status=error.http_status, request_id=error.request_id
+    )
+    of_kind.retry_after = error.retry_after
+    return of_kind
 
 
 def _life(response: httpx.Response, now: datetime) -> timedelta:

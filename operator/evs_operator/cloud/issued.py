@@ -235,4 +235,5 @@ class Issued(Generic[T]):
 def _wait(error: errors.CloudError) -> timedelta:
     if isinstance(error, errors.RateLimited):
         return _THROTTLED_FOR if error.retry_after is None else timedelta(seconds=max(error.retry_after, 1.0))
-    return _REFUSED_FOR if isinstance(error, errors.ActionRequired) else _BREATH
+    least = _REFUSED_FOR if isinstance(error, errors.ActionRequired) else _BREATH
+    return max(least, timedelta(seconds=error.retry_after or 0.0))

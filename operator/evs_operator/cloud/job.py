@@ -74,11 +74,24 @@ class Job:
             return Outcome.SUCCEEDED
         return Outcome.FAILED if word in FAILURE_WORDS else Outcome.IN_PROGRESS
 
+    @property
+    def is_named(self) -> bool:
+        """Tell whether the answer says which job it speaks of: by its id, or by type and times."""
+        return bool(self.job_id) or bool(self.job_type and (self.begin_time or self.end_time))
+
     def descendants(self) -> Iterator[Job]:
         """Yield sub-jobs of all levels, depth first, in the order of the API."""
         for sub in self.sub_jobs:
             yield sub
             yield from sub.descendants()
+
+
+def identifies_itself(body: Mapping[str, object]) -> bool:
+    """Tell whether a body with a status is a job: errors, volumes and health reports have one too."""
+    named = any(
+        isinstance(body.get(field), str | int) and body[field] for field in ("job_id", "job_type", "begin_time")
+    )
+    return named or isinstance(body.get("entities"), dict) or isinstance(body.get("sub_jobs"), list)
 
 
 def parse_job(body: Mapping[str, object]) -> Job:

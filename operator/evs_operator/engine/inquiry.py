@@ -11,6 +11,7 @@ from dataclasses import replace
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
 from evs_operator.cloud.budget import Budget
+from evs_operator.cloud.job import Job
 from evs_operator.cloud.job import Outcome as Word
 from evs_operator.core.durations import Durations
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
@@ -82,6 +83,7 @@ class Inquiry:
         try:
             async with self.calls.begin(entry.uid, entry.spec.target()):
                 job = await client.get_job(project_id, entry.spec.job_id)
+                _check_end(job, entry)
         except TimeoutError:
             budget.unanswered(started)
             return None
@@ -104,19 +106,21 @@ class Inquiry:
     ) -> Observation:
         """Take the consequences of a failed call for its connection, and say what it means for the job."""
         now = self._clock()
-        if error.shared or error.signing_in:
-            budget.unused()  # EVS was not asked; a request for a token has been counted
-        elif isinstance(error, errors.RateLimited):
+        if isinstance(error, errors.RateLimited) and not (error.shared or error.signing_in):
             self._metrics.throttled.inc()
-            budget.throttled(now, error.retry_after, started)
-        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
-            budget.unanswered(started)
-        else:
-            budget.answered(now, started)
+        budget.failed(error, now, started)
         if isinstance(error, errors.Unauthorized) and not error.shared:
             await self._sessions.refresh(session)
         trouble = session.named(trouble_of(error, client.redact))
         return replace(trouble, lasting=True) if trouble.passing and session.reach.is_mistaken(now) else trouble
+
+
+def _check_end(job: Job, entry: Entry) -> None:
+    """Raise InvalidResponse for an end that says not whose it is: it would stand over what is known of the job."""
+    seen = not entry.anew and (entry.finished or "jobStatus" in entry.status)
+    if seen and job.outcome is not Word.IN_PROGRESS and not job.is_named:
+        what = "the answer says that a job has ended and not which: it has no job_id, and no job_type with times"
+        raise errors.InvalidResponse(what, http_status=200)
 
 
 def note_connection(entry: Entry, key: ObjectKey) -> None:

@@ -115,14 +115,7 @@ class Verification:
             await self._sessions.client(session, project_id).prove(project_id)
         except errors.CloudError as error:  # what it means for the credential was noted where it was met
             self._again[session] = (self._clock() + wait, wait)
-            if error.shared or error.signing_in:
-                budget.unused()  # a request for a token has been counted
-            elif isinstance(error, errors.RateLimited):
-                budget.throttled(self._clock(), error.retry_after, sent)
-            elif isinstance(error, errors.Unreachable | errors.PollTimeout):
-                budget.unanswered(sent)
-            else:
-                budget.answered(self._clock(), sent)
+            budget.failed(error, self._clock(), sent)
         else:
             self._again.pop(session, None)
             budget.answered(self._clock(), sent)

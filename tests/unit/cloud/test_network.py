@@ -74,7 +74,7 @@ def test_a_pool_counts_as_many_sockets_as_it_had_calls_under_way_together() -> N
 
 
 async def test_a_client_whose_connections_were_closed_opens_them_again() -> None:
-    body = b'{"status":"RUNNING"}'
+    body = b'{"status":"RUNNING","entities":{}}'
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         open_now.add(writer)
