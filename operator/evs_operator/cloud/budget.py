@@ -18,6 +18,10 @@ DEFAULT_PAUSE: Final = 60.0
 MOST_IN_FLIGHT: Final = 32
 FIRST_IN_FLIGHT: Final = 4
 """Calls under way together before an endpoint has answered: so few can meet a throttle, or hang, at a start."""
+_FIRST_BURST: Final = 10.0
+_BEGINNING: Final = 4.0
+"""Calls that go at once when an endpoint is first asked, and seconds until they go at the full rate."""
+_FEW: Final = 10.0
 _LOWEST: Final = 0.1
 _RECOVERY: Final = 120.0
 """Seconds of success in which the rate grows from nothing to its ceiling."""
@@ -48,6 +52,12 @@ class Budget:
         self._throttled_at = -inf
         self._probing = False
         self._probe_ends = 0.0
+        self._at_full_pace = -inf
+
+    def begin(self, now: float) -> None:
+        """Spread the first calls over some seconds: at a start all EvsJobs are due at once."""
+        self._tokens = min(self._burst, _FIRST_BURST)
+        self._at_full_pace = now + _BEGINNING
 
     def resize(self, requests_per_second: float, burst: int) -> None:
         """Take a new ceiling; what a 429 has taught stays."""
@@ -65,7 +75,7 @@ class Budget:
             return self._probe_ends - now
         self._fill(now)
         if self._tokens < 1.0 - _ROUNDING:
-            return (1.0 - self._tokens) / self.rate
+            return (1.0 - self._tokens) / self._pace(now)
         self._tokens -= 1.0
         if self._probing:
             self._probe_ends = now + _PROBE
@@ -89,14 +99,16 @@ class Budget:
         self._probe_ends = 0.0
 
     def throttled(self, now: float, pause: float | None, sent: float) -> None:
-        """Take a 429: no call for `pause` seconds (60 where the answer names none), half the rate after that.
+        """Take a 429: no call for `pause` seconds (60 if the answer names none), half the rate after that.
 
-        `sent` is when the call went. Calls that were under way together and are all refused halve the rate once.
+        `sent` is when the call went. Calls that were under way together and are all refused halve the rate once, and so
+        do probes that are refused again and again: how long a throttle lasts says nothing about the rate.
         """
         self.calls += 1
         self._fill(now)
         if sent > self._throttled_at:
-            self.rate = max(self.rate / 2.0, _LOWEST)
+            if not self._probing:
+                self.rate = max(self.rate / 2.0, _LOWEST)
             self._throttled_at = now
         wait = DEFAULT_PAUSE if pause is None else max(pause, 1.0)
         self.paused_until = max(self.paused_until, now + wait)
@@ -149,8 +161,13 @@ class Budget:
     def _fill(self, now: float) -> None:
         start = max(self._filled if self._filled is not None else now, self.paused_until)
         if now > start:
-            self._tokens = min(self._tokens + (now - start) * self.rate, self._burst)
+            self._tokens = min(self._tokens + (now - start) * self._pace(now), self._burst)
         self._filled = now
+
+    def _pace(self, now: float) -> float:
+        """Return the calls per second that go now: half of the rate in the beginning, or a few, and then all of it."""
+        left = self._at_full_pace - now
+        return self.rate if left <= 0.0 else max(self.rate * (1.0 - left / _BEGINNING / 2.0), min(self.rate, _FEW))
 
 
 class Budgets:
@@ -165,9 +182,13 @@ class Budgets:
 
     def join(self, member: Hashable, shared: Hashable, limit: tuple[float, int], now: float) -> Budget:
         """Return the bucket of `shared` (endpoint and credential) for a connection that names that limit."""
-        self.leave(member, now)
+        if member in self._members and self._members[member][0] != shared:
+            self.leave(member, now)
         rate, burst = limit
-        budget = self._budgets.setdefault(shared, Budget(rate, burst))
+        budget = self._budgets.get(shared)
+        if budget is None:
+            budget = self._budgets[shared] = Budget(rate, burst)
+            budget.begin(now)
         self._members[member] = (shared, rate, burst)
         self._resize(shared)
         return budget

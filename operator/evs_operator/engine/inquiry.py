@@ -7,6 +7,7 @@ status is not looked at here (`core.decide`).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from evs_operator.api.reasons import Reason
 from evs_operator.cloud import errors
@@ -22,10 +23,14 @@ from evs_operator.observe.metrics import Metrics
 from . import intervals
 from .clock import Clock
 from .lane import CallBudget
+from .recovery import Recovery
 from .session import Caller, Session
 from .sessions import ConnectionTroubleError, Sessions, short_name
 from .store import Entry
 from .under_way import CallsUnderWay
+
+_OF_THE_SIDE: Final = (errors.ServerError, errors.Unreachable, errors.PollTimeout, errors.InvalidResponse)
+"""Troubles that the next EvsJob would meet too."""
 
 Observed = tuple[Session | None, str | None, Observation | None]
 """Session and project that were asked with, and what came of it."""
@@ -36,6 +41,7 @@ class Inquiry:
 
     def __init__(self, sessions: Sessions, durations: Durations, metrics: Metrics, clock: Clock) -> None:
         self.calls = CallsUnderWay()
+        self.recovery = Recovery(clock)
         self._sessions = sessions
         self._durations = durations
         self._metrics = metrics
@@ -88,11 +94,13 @@ class Inquiry:
             budget.unanswered(started)
             return None
         except errors.CloudError as error:
+            self._note_trouble(budget, entry, error)
             return await self._failed(session, client, budget, error, started)
         finally:
             self.calls.end(entry.uid)
         entry.failures = 0
         budget.answered(self._clock(), started)
+        self.recovery.succeeded(budget, entry)
         previous = entry.history
         entry.history = intervals.told(entry, session.uid, job, self._clock)
         if not entry.finished:
@@ -100,6 +108,13 @@ class Inquiry:
             last = previous.last_poll if previous else None
             teach(self._durations, entry.history, last, self._clock.at(end) if end else None)
         return JobSeen(job, client.redact.of_answer)
+
+    def _note_trouble(self, budget: Budget, entry: Entry, error: errors.CloudError) -> None:
+        """Tell those who wait for this cloud whether it is well again."""
+        if isinstance(error, _OF_THE_SIDE):
+            self.recovery.failed(budget, entry)
+        elif not error.shared and not error.signing_in and not isinstance(error, errors.RateLimited):
+            self.recovery.succeeded(budget, entry)
 
     async def _failed(
         self, session: Session, client: Caller, budget: Budget, error: errors.CloudError, started: float
@@ -117,7 +132,8 @@ class Inquiry:
 
 def _check_end(job: Job, entry: Entry) -> None:
     """Raise InvalidResponse for an end that says not whose it is: it would stand over what is known of the job."""
-    seen = not entry.anew and (entry.finished or "jobStatus" in entry.status)
+    written = not entry.anew and (entry.finished or "jobStatus" in entry.status)
+    seen = written or isinstance(entry.pending, JobSeen)
     if seen and job.outcome is not Word.IN_PROGRESS and not job.is_named:
         what = "the answer says that a job has ended and not which: it has no job_id, and no job_type with times"
         raise errors.InvalidResponse(what, http_status=200)

@@ -17,6 +17,7 @@ from evs_operator.core.decide import NOT_FOUND_GRACE
 from evs_operator.core.schedule import PollHistory
 
 from .clock import Clock
+from .recovery import PROBE
 from .store import Entry
 
 _PASSING: Final = (2.0, 60.0)
@@ -31,6 +32,8 @@ def after_failure(entry: Entry, *, passing: bool) -> float:
     if passing and entry.spec is not None:
         first = max(first, float(entry.spec.polling.min_interval))
     wait = min(first * 2.0 ** min(entry.failures - 1, 10), max(most, first))
+    if passing and entry.probes:
+        wait = min(wait, max(PROBE, first))
     return wait * _jitter(entry)
 
 

@@ -71,6 +71,7 @@ class Poller:
         self._woken: set[str] = set()
         self._faults = Faults(clock, _log)
         self._inquiry = Inquiry(sessions, durations, metrics, clock)
+        self._inquiry.recovery.wake = self._try_again
         self.due = DueTimes(clock, durations, lambda entry: writer.subject_of(entry, None))
 
     def route_of(self, entry: Entry) -> Route | None:
@@ -314,6 +315,13 @@ class Poller:
     def jobs_of(self, key: ObjectKey) -> list[Entry]:
         """Return the EvsJobs that mean a connection and have calls to come."""
         return list(self._store.meant.of(key, self._sessions.key_of))
+
+    def _try_again(self, entries: Iterable[Entry]) -> None:
+        """Poll EvsJobs now whose cloud is well again; who fails once more goes on waiting as long as before."""
+        now = self._clock()
+        for entry in entries:
+            entry.poll_at = now
+            self._scheduler.schedule(entry, now)
 
     def wake(self, entries: Iterable[Entry]) -> None:
         """Poll EvsJobs now, within their budget; one that is being looked at is looked at once more."""

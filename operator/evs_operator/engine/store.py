@@ -97,6 +97,8 @@ class Entry:
     write_at: float = 0.0
     pending: Observation | None = None
     held_until: float | None = None
+    probes: bool = False
+    woken_at: float = 0.0
     told_version: int = 0
     late_version: int = 0
     waiting_version: int = 0

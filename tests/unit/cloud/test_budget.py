@@ -68,12 +68,13 @@ def test_the_pause_is_not_followed_by_a_burst() -> None:
     assert budget.take(60.0) > 0
 
 
-def test_each_throttle_halves_the_rate_down_to_a_floor() -> None:
+def test_each_throttle_after_an_answer_halves_the_rate_down_to_a_floor() -> None:
     budget, now = Budget(5, 10), 0.0
     rates = []
     for _ in range(8):
         budget.throttled(now, 10.0, sent=now)
         rates.append(budget.rate)
+        budget.answered(now + 10.5, sent=now + 10.2)
         now += 11.0
     assert rates[:3] == [2.5, 1.25, 0.625]
     assert rates[-1] == 0.1
@@ -158,11 +159,67 @@ def test_after_a_pause_one_call_probes_alone_until_it_is_answered() -> None:
     assert budget.take(90.0) == 0.0
 
 
-def test_a_probe_that_is_throttled_begins_the_next_pause_at_half_the_rate() -> None:
+def test_a_probe_that_is_throttled_begins_the_next_pause_at_the_same_rate() -> None:
     budget = paused()
     assert budget.take(60.0) == 0.0
     budget.throttled(60.1, None, sent=60.0)
-    assert (budget.rate, budget.paused_until) == (2.5, 120.1)
+    assert (budget.rate, budget.paused_until) == (5.0, 120.1)
+
+
+def test_a_throttle_of_half_a_minute_whose_probes_are_refused_cuts_the_rate_once() -> None:
+    budget, now, refused = Budget(100, 200), 0.0, 0
+    while now < 30.0:
+        wait = budget.take(now)
+        if wait == 0.0:
+            budget.throttled(now + 0.05, 3.0, sent=now)
+            refused += 1
+        now += max(wait, 0.05)
+    assert refused >= 8
+    assert budget.rate == 50.0
+    budget.take(now + 3.0)
+    budget.answered(now + 3.1, sent=now + 3.0)
+    assert take_all(budget, now + 3.1, now + 4.1) >= 45
+
+
+def test_two_throttles_every_fifty_seconds_do_not_bring_the_rate_down_for_good() -> None:
+    budget, now = Budget(20, 20), 0.0
+    for _ in range(20):
+        budget.throttled(now, 3.0, sent=now - 0.1)
+        budget.take(now + 3.0)
+        budget.throttled(now + 3.1, 3.0, sent=now + 3.0)
+        for second in range(7, 50):
+            budget.answered(now + second, sent=now + second - 0.1)
+        now += 50.0
+    assert budget.rate > 10.0
+
+
+def test_a_new_bucket_spreads_its_first_calls_over_some_seconds() -> None:
+    budget = Budgets().join("ns/default", ("https://evs", "key"), (100, 200), 50.0)
+    seconds = [take_all(budget, 50.0 + second, 51.0 + second) for second in range(6)]
+    assert 50 <= seconds[0] <= 70
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == pytest.approx(100, abs=2)
+
+
+def test_a_new_bucket_keeps_no_small_number_of_calls_waiting() -> None:
+    budget = Budgets().join("ns/default", ("https://evs", "key"), (100, 200), 50.0)
+    assert [budget.take(50.0) for _ in range(10)] == [0.0] * 10
+    slow = Budgets().join("ns/default", ("https://evs", "key"), (1, 1), 50.0)
+    assert take_all(slow, 50.0, 54.5) == 5
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(20, 20), (100, 200), (5, 10), (1, 1)])
+def test_the_limit_holds_from_the_first_call_on(rate: int, burst: int) -> None:
+    budget = Budgets().join("ns/default", ("https://evs", "key"), (rate, burst), 0.0)
+    assert take_all(budget, 0.0, 1.0) <= burst + rate
+
+
+def test_a_connection_that_is_changed_again_and_again_gets_no_new_bucket() -> None:
+    budgets, taken = Budgets(), 0
+    for change in range(100):
+        budget = budgets.join("ns/default", ("https://evs", "key"), (5 + change % 2, 10), change * 0.01)
+        taken += take_all(budget, change * 0.01, change * 0.01 + 0.01)
+    assert taken <= 10 + 6
 
 
 def test_a_probe_of_which_nothing_is_heard_is_followed_by_another() -> None:

@@ -291,6 +291,8 @@ async def test_a_refusal_told_again_does_not_grow(cloud: Cloud, client: EvsClien
     ("answer", "kind", "pause"),
     [
         (httpx.Response(503, text="down"), errors.ServerError, 5),
+        (httpx.Response(503, text="down", headers={"Retry-After": "120"}), errors.ServerError, 120),
+        (httpx.Response(500, text="down", headers={"Retry-After": "1"}), errors.ServerError, 5),
         (
             httpx.Response(429, json={"error_msg": "10 times per 60 seconds", "error_code": "IAM.0012"}),
             errors.RateLimited,

@@ -46,7 +46,7 @@ def hang(world: World) -> None:
     """Let every call hang for 30 s."""
     world.connect("ns", token="one")
     world.cloud.hung.add("one")
-    for number in range(8):
+    for number in range(40):
         world.add(f"other-{number}", CloudJob(0.0, 1e6))
 
 
