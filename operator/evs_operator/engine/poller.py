@@ -30,6 +30,7 @@ from .faults import Faults, in_words
 from .foreign_writes import EVERY
 from .inquiry import Inquiry, Observed, note_connection
 from .lane import CallBudget
+from .recovery import Recovery, in_turns
 from .scheduler import Scheduler
 from .session import Session, title
 from .sessions import Sessions
@@ -41,6 +42,8 @@ _log = logging.getLogger(__name__)
 _SETTLING: Final = 3.0
 """Seconds in which what is applied together with a new EvsJob, such as its Secret, may still arrive."""
 _SETTLING_STEP: Final = 0.5
+_WRITES_A_SECOND: Final = 100.0
+"""Statuses that wait for an API server that is well again and are written in a second: a third of what it can take."""
 _LONGEST_CALL: Final = 40.0
 """More seconds than a call may last, with signing in."""
 
@@ -72,6 +75,8 @@ class Poller:
         self._faults = Faults(clock, _log)
         self._inquiry = Inquiry(sessions, durations, metrics, clock)
         self._inquiry.recovery.wake = self._try_again
+        self._writes = Recovery(clock)
+        self._writes.wake = self._write_again
         self.due = DueTimes(clock, durations, lambda entry: writer.subject_of(entry, None))
 
     def route_of(self, entry: Entry) -> Route | None:
@@ -95,13 +100,17 @@ class Poller:
 
         `call` is the budget that one call was taken from, None where none was.
         """
-        version, calls = entry.version, entry.calls
+        version, calls, stored = entry.version, entry.calls, entry.resource_version
         try:
             with self._tracing.span("evsjob", _named(entry)):
                 await self._process(entry, call)
+            if entry.resource_version != stored:
+                self._writes.succeeded(self._writer, entry)
             if entry.pending is None:
                 entry.write_failures = 0
         except KubeError as error:
+            if error.status in (0, 429) or error.status >= 500:
+                self._writes.failed(self._writer, entry)
             unwritten.failed(entry, error, self._clock())
             self._warn(entry, error)
             self._scheduler.schedule(entry, unwritten.next_try(entry))
@@ -322,6 +331,13 @@ class Poller:
         for entry in entries:
             entry.poll_at = now
             self._scheduler.schedule(entry, now)
+
+    def _write_again(self, entries: Iterable[Entry]) -> None:
+        """Let EvsJobs be written whose API server is well again, namespace by namespace and not all in one moment."""
+        now = self._clock()
+        for place, entry in enumerate(in_turns(entries)):
+            entry.write_at = now + place / _WRITES_A_SECOND
+            self._scheduler.schedule(entry, unwritten.next_try(entry))
 
     def wake(self, entries: Iterable[Entry]) -> None:
         """Poll EvsJobs now, within their budget; one that is being looked at is looked at once more."""

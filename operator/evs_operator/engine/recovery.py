@@ -7,7 +7,8 @@ and budgets, which those that are woken pass through like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -28,6 +29,18 @@ class _Trouble:
     waiting: dict[str, Entry] = field(default_factory=dict)
     probe_at: float = 0.0
     looked_through_at: int = _FEW
+
+
+def in_turns(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield EvsJobs namespace by namespace, one of each at a time."""
+    waiting: OrderedDict[str, deque[Entry]] = OrderedDict()
+    for entry in entries:
+        waiting.setdefault(entry.namespace, deque()).append(entry)
+    while waiting:
+        namespace, queue = waiting.popitem(last=False)
+        yield queue.popleft()
+        if queue:
+            waiting[namespace] = queue
 
 
 class Recovery:

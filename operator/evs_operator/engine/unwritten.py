@@ -12,6 +12,7 @@ from evs_operator.cloud.job import Outcome
 from evs_operator.core.observation import JobSeen, Observation, Trouble
 from evs_operator.kube.api import KubeError
 
+from .recovery import PROBE
 from .store import Entry
 
 _LONGEST: Final = 60.0
@@ -39,7 +40,8 @@ def failed(entry: Entry, error: KubeError, now: float) -> None:
         entry.write_at = now + _CHANGED_TOO_FAST
     else:
         entry.write_failures += 1
-        entry.write_at = now + max(min(2.0**entry.write_failures, _LONGEST), error.retry_after)
+        most = PROBE if entry.probes else _LONGEST
+        entry.write_at = now + max(min(2.0**entry.write_failures, most), error.retry_after)
     if entry.poll_at <= now:
         entry.poll_at = entry.write_at
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from evs_operator.cloud import errors
+from evs_operator.engine.recovery import in_turns
+from evs_operator.engine.store import Entry
+from evs_operator.kube.api import KubeError
 from support.engine_world import Call, CloudJob, World, in_world, most_in_any_window
 
 
@@ -102,3 +107,40 @@ def test_two_hundred_running_jobs_are_first_asked_about_over_some_seconds_within
         assert len(asked) == 200
 
     in_world(main)
+
+
+@pytest.mark.parametrize("seconds", [70.0, 100.0, 180.0, 200.0])
+def test_the_end_of_every_job_is_told_soon_after_the_api_server_is_back(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(world: World) -> None:
+        for namespace in ("ns", "other"):
+            world.connect(namespace, token=namespace)
+            for number in range(100):
+                world.add(f"job-{number}", CloudJob(0.0, 15.0 + number / 20), namespace)
+        await world.run(10.0)
+        back = world.loop.now + seconds
+        answer = world.api.request
+
+        async def request(method: str, path: str, **more: Any) -> dict[str, Any]:
+            if world.loop.now < back:
+                raise KubeError(0, "the API server did not answer")
+            return await answer(method, path, **more)
+
+        monkeypatch.setattr(world.api, "request", request)
+        await world.run(seconds + 20.0)
+        told = [
+            world.told_at(f"job-{number}", "JobSucceeded", name) for name in ("ns", "other") for number in range(100)
+        ]
+        late = sorted(at - back for at in told if at is not None)
+        assert len(late) == 200
+        assert late[-1] < 15.0
+        written = [at for at in world.api.written_at if at >= back]
+        assert most_in_any_window(written, 1.0) <= 110
+
+    in_world(main)
+
+
+def test_namespaces_take_turns_when_they_are_woken() -> None:
+    entries = [Entry(f"{namespace}{number}", namespace, "x") for namespace in "ab" for number in range(3)]
+    assert [entry.uid for entry in in_turns(entries)] == ["a0", "b0", "a1", "b1", "a2", "b2"]
