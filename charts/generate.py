@@ -1,8 +1,9 @@
 """Writes what follows from elsewhere in the repository into the chart and into `deploy/`; `make chart` calls it.
 
 From crds/ come the chart's copies and the schema of `connections`, from `__version__` the chart's version, from the
-comments of values.yaml the table of its README, and from the chart itself, rendered by the real helm, the manifests of
-`deploy/`. With --check nothing is written: the names of stale files go to stderr, and the exit code is 1.
+rules the names of alerts in the schema, from the comments of values.yaml the table of its README, and from the chart
+itself, rendered by the real helm, the manifests of `deploy/`. With --check nothing is written: the names of stale files
+go to stderr, and the exit code is 1.
 """
 
 import json
@@ -65,6 +66,8 @@ def _inside_chart() -> Iterator[tuple[Path, str]]:
         yield CHART / "files" / "crds" / path.name, path.read_text()
     schema = json.loads((CHART / "values.schema.json").read_text())
     schema["definitions"]["connection"] = _connection_schema()
+    monitoring = schema["properties"]["metrics"]["properties"]["prometheusRule"]["properties"]
+    monitoring["alerts"]["propertyNames"]["enum"] = _alert_names()
     yield CHART / "values.schema.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     source = (ROOT / "operator" / "evs_operator" / "__init__.py").read_text()
     (version,) = re.findall(r'^__version__ = "(.+)"', source, re.MULTILINE)
@@ -72,6 +75,11 @@ def _inside_chart() -> Iterator[tuple[Path, str]]:
     yield CHART / "Chart.yaml", re.sub(r"(?m)^((?:appV|v)ersion): .*", rf"\1: {version}", chart)
     readme = (CHART / "README.md").read_text()
     yield CHART / "README.md", _TABLE.sub(lambda _: _table((CHART / "values.yaml").read_text()), readme)
+
+
+def _alert_names() -> list[str]:
+    groups = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())["groups"]
+    return [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
 
 
 def _connection_schema() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -148,6 +149,71 @@ def test_rules_and_dashboard_are_the_files_that_are_tried_with_a_real_prometheus
     shown = json.loads(only("ConfigMap", objects)["data"]["evs-operator.json"])
     assert shown == json.loads((CHART / "files" / "dashboard.json").read_text())
     assert only("PrometheusRule", objects)["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+
+
+def _rules(helm: Helm, **rule: Any) -> list[dict[str, Any]]:
+    objects = helm.template("evs", {"metrics": {"prometheusRule": {"enabled": True, **rule}}})
+    groups = only("PrometheusRule", objects)["spec"]["groups"]
+    assert all(group["rules"] for group in groups)
+    return [each for group in groups for each in group["rules"]]
+
+
+def test_values_change_severity_and_patience_of_one_alert_and_leave_out_another(helm: Helm) -> None:
+    changes = {
+        "EvsOperatorThrottled": {"severity": "critical", "for": "1h"},
+        "EvsOperatorRestarting": {"for": "2m"},
+        "EvsJobFailed": {"enabled": False},
+        "EvsOperatorDown": {"enabled": True},
+    }
+    before, after = _rules(helm), _rules(helm, alerts=changes)
+    assert [one for one in before if one.get("alert") != "EvsJobFailed"] != after
+    by_name = {one["alert"]: one for one in after if "alert" in one}
+    assert (by_name["EvsOperatorThrottled"]["labels"]["severity"], by_name["EvsOperatorThrottled"]["for"]) == (
+        "critical",
+        "1h",
+    )
+    assert (by_name["EvsOperatorRestarting"]["labels"]["severity"], by_name["EvsOperatorRestarting"]["for"]) == (
+        "warning",
+        "2m",
+    )
+    untouched = [one for one in before if one.get("alert") not in {*changes} - {"EvsOperatorDown"}]
+    assert [one for one in after if one in untouched] == untouched
+    assert len(after) == len(before) - 1
+
+
+def test_a_group_whose_alerts_are_all_left_out_is_left_out(helm: Helm) -> None:
+    none = {"EvsJobFailed": {"enabled": False}, "EvsJobNeedsAction": {"enabled": False}}
+    objects = helm.template("evs", {"metrics": {"prometheusRule": {"enabled": True, "alerts": none}}})
+    names = [group["name"] for group in only("PrometheusRule", objects)["spec"]["groups"]]
+    assert names
+    assert "evs-operator.evsjobs" not in names
+
+
+def test_every_alert_links_to_its_section_of_the_runbooks_that_values_name(helm: Helm) -> None:
+    for rule in _rules(helm, runbookBaseUrl="https://wiki.example.com/evs"):
+        if "alert" in rule:
+            assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/evs#{rule['alert'].lower()}"
+
+
+def test_the_dashboard_links_to_the_runbooks_that_values_name(helm: Helm) -> None:
+    base = "https://wiki.example.com/evs"
+    on = {"metrics": {"prometheusRule": {"runbookBaseUrl": base}, "dashboard": {"enabled": True}}}
+    dashboard = only("ConfigMap", helm.template("evs", on))["data"]["evs-operator.json"]
+    assert json.loads(dashboard)["links"][0]["url"] == base
+    assert "docs/runbooks" not in dashboard
+
+
+def test_kube_state_metrics_gets_its_configuration_and_the_right_to_use_it(helm: Helm) -> None:
+    account = {"name": "kube-state-metrics", "namespace": "monitoring"}
+    on = {"metrics": {"customResourceState": {"enabled": True, "serviceAccount": account}}}
+    objects = helm.template("evs", on)
+    assert only("ConfigMap", objects)["data"]["config.yaml"].strip() == (
+        (CHART / "files" / "kube-state-metrics.yaml").read_text().strip()
+    )
+    (role,) = [o for o in objects if o["metadata"]["name"].endswith("-custom-resource-state") and "rules" in o]
+    assert [rule["verbs"] for rule in role["rules"]] == [["list", "watch"]] * 2
+    (binding,) = [o for o in objects if o.get("roleRef", {}).get("name") == role["metadata"]["name"]]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", **account}]
 
 
 def test_a_kustomize_overlay_has_two_replicas_another_image_and_one_more_flag(

@@ -135,6 +135,28 @@ SWITCHES: dict[str, Switch] = {
     "metrics.prometheusRule.labels": Switch(
         {"rules": "here"}, "rules: here", beside={"metrics.prometheusRule.enabled": True}
     ),
+    "metrics.prometheusRule.runbookBaseUrl": Switch(
+        "https://wiki.example.com/evs",
+        "runbook_url: https://wiki.example.com/evs#evsjobfailed",
+        beside={"metrics.prometheusRule.enabled": True},
+    ),
+    "metrics.prometheusRule.alerts": Switch(
+        {"EvsOperatorThrottled": {"enabled": False}},
+        hides="alert: EvsOperatorThrottled",
+        beside={"metrics.prometheusRule.enabled": True},
+    ),
+    "metrics.customResourceState.enabled": Switch(True, "kind: CustomResourceStateMetrics"),
+    "metrics.customResourceState.serviceAccount.name": Switch(
+        "kube-state-metrics", "name: kube-state-metrics", beside={"metrics.customResourceState.enabled": True}
+    ),
+    "metrics.customResourceState.serviceAccount.namespace": Switch(
+        "monitoring",
+        "namespace: monitoring",
+        beside={
+            "metrics.customResourceState.enabled": True,
+            "metrics.customResourceState.serviceAccount.name": "kube-state-metrics",
+        },
+    ),
     "metrics.dashboard.enabled": Switch(True, "evs-operator-dashboard"),
     "metrics.dashboard.labels": Switch(
         {"dashboards": "here"}, "dashboards: here", beside={"metrics.dashboard.enabled": True}

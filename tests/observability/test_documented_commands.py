@@ -30,7 +30,8 @@ from controlplane import ControlPlane
 from evs_operator.observe.metrics import Metrics
 from support.deployed import NAMESPACE, SERVICE_ACCOUNT, deployment
 from support.documented_commands import Documented, commands, queries
-from support.jobs import body
+from support.jobs import batch as batch_of
+from support.jobs import body, sub
 from support.operator_process import ROOT, Objects, eventually, start_operator
 from support.scripted_cloud import ScriptedCloud, scripted_cloud
 from support.watched_operators import World
@@ -77,6 +78,9 @@ PRINTS: Mapping[str, str] = {
     "kubectl -n NAMESPACE describe secret": r"(?m)^token: +24 bytes",
     "kubectl get evsjobs -A -o wide": rf"{TEAM} +seldom .*RateLimited.*HTTP 429",
     "kubectl -n NAMESPACE describe evsjob": r"(?s)Reason: +Unauthorized.*Events:",
+    "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{.status.failure": r"(?s)^EVS\.5413: .+\n.*quota",
+    "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{range .status.subJobs": r"(?m)^FAIL\t.*\tEVS\.5413$",
+    "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{.status.conditions": "main",
     "kubectl describe evsjob NAME": r"(?s)Reason: +Unauthorized.*Events:",
     "kubectl get evsjob NAME -o wide": r"(?s)MESSAGE.*Secret",
     "kubectl -n $NS port-forward": "forwards 8080",
@@ -120,7 +124,7 @@ class Cluster:
         """Run a command as its page says, with its words in capitals filled in."""
         text = command.text
         for word, value in (
-            ("evsjob NAME", "evsjob batch"),
+            ("evsjob NAME", "evsjob broken" if command.section == "EvsJobFailed" else "evsjob batch"),
             ("evsconnection NAME", "evsconnection main"),
             ("namespace NAME", "namespace leaving"),
             ("NAMESPACE/NAME", f"{TEAM}/main"),
@@ -158,13 +162,18 @@ def cluster(world: World, crds: ControlPlane, tmp_path_factory: pytest.TempPathF
 
 
 def _make_troubles(objects: Objects, cloud: ScriptedCloud) -> None:
-    """Let one connection be refused and another be throttled."""
-    batch, seldom = "a" * 32, "b" * 32
+    """Let one connection be refused and another be throttled, after a batch failed in part."""
+    batch, seldom, broken = "a" * 32, "b" * 32, "c" * 32
     limited = {"error_msg": "The throttling threshold has been reached", "error_code": "APIGW.0308"}
     cloud.put(batch, body(job_id=batch))
     cloud.put(seldom, limited, 429, headers={"Retry-After": "600"})
+    cloud.put(
+        broken, {**batch_of("SUCCESS", sub(1, "FAIL", error_code="EVS.5413"), sub(2, "SUCCESS")), "job_id": broken}
+    )
     objects.connect(cloud.url, "main", token="a-token-of-somebody-else")
     objects.connect(cloud.url, "limited")
+    objects.add_job("broken", broken, connectionRef={"kind": "EvsConnection", "name": "limited"})
+    objects.wait_reason("broken", "SubJobFailed")
     two_minutes = {"minIntervalSeconds": 120, "maxIntervalSeconds": 120}
     objects.add_job("batch", batch, connectionRef={"kind": "EvsConnection", "name": "main"})
     objects.add_job("seldom", seldom, connectionRef={"kind": "EvsConnection", "name": "limited"}, polling=two_minutes)

@@ -10,12 +10,12 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from evs_operator.observe.metrics import Metrics
-from support.alert_rules import RULES, alerts, shipped, shortened
+from support.alert_rules import RULES, alerts, shipped, shortened, state_metrics
 from support.operator_process import ROOT
 from support.prometheus import programs
 
 RUNBOOKS = ROOT / "docs" / "runbooks" / "README.md"
-METRIC = re.compile(r"(?:\b\w+:)?\b(?:evs_operator|process)_\w+(?::\w+)?|\bup\b")
+METRIC = re.compile(r"(?:\b\w+:)?\b(?:evs_operator|process)_\w+(?::\w+)?|\bup\b|\b\w+_state\b")
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 CASES = Path(__file__).with_name("rules.test.yaml")
 
@@ -47,8 +47,9 @@ def test_every_alert_says_how_bad_it_is_what_happened_and_where_its_runbook_is()
     for rule in alerts():
         assert rule["labels"]["severity"] in ("info", "warning", "critical"), rule["alert"]
         assert {"summary", "description"} <= rule["annotations"].keys(), rule["alert"]
-        page, _, anchor = rule["annotations"]["runbook"].partition("#")
-        assert ROOT / page == RUNBOOKS
+        page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        assert page.startswith("https://")
+        assert page.endswith("/docs/runbooks/README.md")
         assert anchor == rule["alert"].lower()
         assert f"\n## {rule['alert']}\n" in text
 
@@ -65,10 +66,18 @@ def test_the_rules_use_no_metric_that_is_not_there() -> None:
     served = text_string_to_metric_families(Metrics().render().decode())
     there = {"up"} | {family.name + suffix for family in served for suffix in SUFFIXES.get(family.type, ("",))}
     rules = [rule for group in shipped()["groups"] for rule in group["rules"]]
-    there |= {rule["record"] for rule in rules if "record" in rule}
+    there |= {rule["record"] for rule in rules if "record" in rule} | set(state_metrics())
     named = {name for rule in rules for name in METRIC.findall(rule["expr"])}
     assert named - there == set()
     assert len(named) > 10
+
+
+def test_the_rules_ask_kube_state_metrics_for_labels_that_its_configuration_gives() -> None:
+    for rule in alerts():
+        for metric, labels in state_metrics().items():
+            if re.search(rf"\b{metric}\b", rule["expr"]):
+                named = set(re.findall(r"(\w+)=", rule["expr"])) | set(re.findall(r"\$labels\.(\w+)", str(rule)))
+                assert named <= labels, rule["alert"]
 
 
 def test_shortening_changes_times_only() -> None:

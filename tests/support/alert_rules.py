@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import yaml
 
-RULES: Final = Path(__file__).parents[2] / "charts" / "evs-operator" / "files" / "rules.yaml"
+_FILES: Final = Path(__file__).parents[2] / "charts" / "evs-operator" / "files"
+RULES: Final = _FILES / "rules.yaml"
+STATE_METRICS: Final = _FILES / "kube-state-metrics.yaml"
 
 _WRITES: Final = ("status_writes_total", "connection_status_writes_total")
 _FAILED: Final = '{result=~"forbidden|unreachable|error"}'
@@ -43,6 +45,8 @@ _SHORT: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "EvsOperatorThrottled": ("2s", {"[30m]": "[8s]"}),
     "EvsOperatorJobsUnobserved": ("4s", {}),
     "EvsOperatorJobsNeedAction": ("3s", {}),
+    "EvsJobFailed": ("3s", {}),
+    "EvsJobNeedsAction": ("3s", {}),
 }
 
 
@@ -54,6 +58,20 @@ def shipped() -> dict[str, Any]:
 def alerts() -> list[dict[str, Any]]:
     """Return the alert rules."""
     return [rule for group in shipped()["groups"] for rule in group["rules"] if "alert" in rule]
+
+
+def state_metrics() -> dict[str, set[str]]:
+    """Return the metrics that kube-state-metrics makes of our kinds, with their labels."""
+    found = {}
+    for resource in yaml.safe_load(STATE_METRICS.read_text(encoding="utf-8"))["spec"]["resources"]:
+        for metric in resource["metrics"]:
+            found[metric["name"]] = {*resource["labelsFromPath"], *metric["each"]["info"]["labelsFromPath"]}
+    return found
+
+
+def of_the_operator() -> set[str]:
+    """Return the names of the alerts on the operator's own metrics, which need nothing else."""
+    return {rule["alert"] for rule in alerts() if not any(metric in rule["expr"] for metric in state_metrics())}
 
 
 def shortened() -> dict[str, Any]:

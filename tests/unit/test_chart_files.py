@@ -30,6 +30,7 @@ _ENTRIES: dict[str, Any] = {
     "extraVolumes": [{"name": "a", "emptyDir": {}}],
     "extraVolumeMounts": [{"name": "a", "mountPath": "/a"}],
     "networkPolicy.metricsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {"matchLabels": {"a": "b"}}}],
+    "metrics.prometheusRule.alerts": {"EvsJobFailed": {"severity": "info", "for": "5m", "enabled": True}},
     "networkPolicy.extraEgress": [{"to": [{"namespaceSelector": {}}]}],
 }
 
