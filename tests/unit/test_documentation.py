@@ -8,6 +8,7 @@ from pathlib import Path
 from evs_operator.settings import add_flags
 
 _ROOT = Path(__file__).parents[2]
+_NOT_OURS = {".git", ".venv", ".demo", "node_modules"}
 _FLAG = re.compile(r"--[a-z-]+")
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -24,13 +25,13 @@ def test_every_flag_of_run_is_documented_and_every_documented_flag_exists() -> N
 
 
 def test_every_link_to_a_file_of_the_project_leads_to_it_and_to_a_heading_that_is_there() -> None:
-    pages = [
-        path
-        for path in _ROOT.rglob("*.md")
-        if not {".venv", ".demo", "node_modules"} & set(path.relative_to(_ROOT).parts)
-    ]
+    pages = _pages()
     assert len(pages) > 20
     assert [broken for page in pages for broken in _broken_links(page)] == []
+
+
+def _pages() -> list[Path]:
+    return [path for path in _ROOT.rglob("*.md") if not _NOT_OURS & set(path.relative_to(_ROOT).parts)]
 
 
 def _broken_links(page: Path) -> list[str]:
@@ -54,3 +55,26 @@ def _anchors(page: Path) -> set[str]:
         anchors.add(f"{name}-{seen[name]}" if seen[name] else name)
         seen[name] += 1
     return anchors
+
+
+def test_every_path_of_the_project_that_a_page_names_in_code_is_there() -> None:
+    pages = _pages()
+    named = [(page, path) for page in pages for path in _paths_in_code(page.read_text(encoding="utf-8"))]
+    assert len(named) > 50
+    assert [f"{page.relative_to(_ROOT)}: {path}" for page, path in named if not _is_there(page, path)] == []
+
+
+def test_a_path_is_found_in_spans_and_blocks_and_an_address_is_none() -> None:
+    text = "`examples/rbac.yaml`, `kubectl apply -f deploy/rbac.yaml`, `oci://x/charts/a`\n```sh\ncat tests/*.py\n```\ndocs/no"
+    assert _paths_in_code(text) == ["examples/rbac.yaml", "deploy/rbac.yaml", "tests/*.py"]
+    assert not _is_there(_ROOT / "README.md", "examples/rbac.yaml")
+
+
+def _paths_in_code(text: str) -> list[str]:
+    tops = "|".join(re.escape(path.name) for path in _ROOT.iterdir() if path.is_dir() and path.name not in _NOT_OURS)
+    path = re.compile(rf"(?<![\w/.:@$-])(?:{tops})/[\w./*-]*")
+    return [found.rstrip(".") for code in _CODE.findall(text) for found in path.findall(code)]
+
+
+def _is_there(page: Path, path: str) -> bool:
+    return any(path.strip("/") and any(place.glob(path.strip("/"))) for place in (_ROOT, page.parent))
