@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from .connection import parse_connection
 from .names import API_VERSION, CLUSTER_EVS_CONNECTION, EVS_CONNECTION, EVS_JOB, REQUESTED_AT
+from .object_names import is_namespace_name, is_object_name
 from .spec import ConnectionRef, SpecError, parse_spec
 
 Manifest = dict[str, Any]
@@ -191,8 +192,13 @@ def _manifest(
     *,
     generate_name: bool = False,
 ) -> Manifest:
-    if not name:
-        raise SpecError("metadata.name: write a name")
+    if not is_object_name(f"{name}x" if generate_name else name):
+        field = "generateName" if generate_name else "name"
+        raise SpecError(f"metadata.{field}: write lower-case letters, digits, dashes and dots, 253 at most")
+    if namespace is not None and not is_namespace_name(namespace):
+        raise SpecError(
+            "metadata.namespace: write 1 to 63 lower-case letters, digits and dashes, no dash at either end"
+        )
     metadata = _given(
         **{"generateName" if generate_name else "name": name},
         namespace=namespace,

@@ -84,6 +84,12 @@ def test_an_answer_without_a_job_says_why(answer: dict[str, Any], problem: str) 
         ({"ttl_seconds_after_finished": -1}, "spec.ttlSecondsAfterFinished"),
         ({"min_interval_seconds": 9, "max_interval_seconds": 5}, "spec.polling"),
         ({"name": ""}, "metadata.name"),
+        ({"name": "X_Y"}, "metadata.name"),
+        ({"name": "data-"}, "metadata.name"),
+        ({"name": "d" * 254}, "metadata.name"),
+        ({"name": "Data-", "generate_name": True}, "metadata.generateName"),
+        ({"namespace": "team.a"}, "metadata.namespace"),
+        ({"namespace": "Team"}, "metadata.namespace"),
     ],
 )
 def test_what_the_api_server_would_refuse_is_refused_with_the_field(fields: dict[str, Any], field: str) -> None:
