@@ -80,7 +80,7 @@ PRINTS: Mapping[str, str] = {
     "kubectl -n NAMESPACE describe evsjob": r"(?s)Reason: +Unauthorized.*Events:",
     "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{.status.failure": r"(?s)^EVS\.5413: .+\n.*quota",
     "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{range .status.subJobs": r"(?m)^FAIL\t.*\tEVS\.5413$",
-    "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{.status.conditions": "main",
+    "kubectl -n NAMESPACE get evsjob NAME -o jsonpath='{.status.conditions": "Secret",
     "kubectl describe evsjob NAME": r"(?s)Reason: +Unauthorized.*Events:",
     "kubectl get evsjob NAME -o wide": r"(?s)MESSAGE.*Secret",
     "kubectl -n $NS port-forward": "forwards 8080",
