@@ -14,9 +14,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="curl")
     parser.add_argument("-s", "--silent", action="store_true")
     parser.add_argument("-S", "--show-error", action="store_true")
-    parser.add_argument("--fail-with-body", action="store_true")
+    parser.add_argument("-f", "--fail", "--fail-with-body", dest="fail", action="store_true")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-D", "--dump-header", type=Path)
     parser.add_argument("-m", "--max-time", type=float, default=30)
-    parser.add_argument("--header", action="append", default=[])
+    parser.add_argument("-H", "--header", action="append", default=[])
     parser.add_argument("--data")
     parser.add_argument("url")
     asked = parser.parse_args()
@@ -26,10 +28,16 @@ def main() -> int:
     url = asked.url if "://" in asked.url else f"http://{asked.url}"
     try:
         with direct.open(urllib.request.Request(url, body, headers), timeout=asked.max_time) as answer:
-            sys.stdout.write(answer.read().decode())
+            if asked.dump_header:
+                asked.dump_header.write_text(str(answer.headers))
+            shown = answer.read().decode()
+            if asked.output:
+                asked.output.write_text(shown)
+            else:
+                sys.stdout.write(shown)
     except urllib.error.HTTPError as refused:
         sys.stdout.write(refused.read().decode())
-        if not asked.fail_with_body:
+        if not asked.fail:
             return 0
         sys.stderr.write(f"curl: (22) {refused}\n")
         return 22
