@@ -137,7 +137,9 @@ def _bad(message: str) -> RefusalError:
 
 
 def _catalog(request: Request, token: Token) -> list[dict[str, object]]:
-    url = f"http://{request.header('Host')}"
+    if token.project_id is None:  # EVS is a service of projects
+        return []
+    url = f"{request.scheme}://{request.header('Host')}"
     return [
         {
             "type": f"volume{version}",

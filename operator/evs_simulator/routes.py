@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import calls, iam, temporary
+from . import calls, iam, temporary, volume_lists
 from .admin import answer_admin
 from .envelopes import gateway_error
 from .fault_kinds import AROUND, INSTEAD
@@ -37,10 +37,16 @@ _FIXED: dict[tuple[str, str], _Call] = {
 _EVS: list[tuple[str, tuple[str, ...], tuple[str, ...], _EvsCall]] = [
     ("GET", ("v1", "v2"), ("*", "jobs", "*"), calls.get_job),
     ("POST", ("v2", "v2.1"), ("*", "cloudvolumes"), calls.create),
-    ("GET", ("v2",), ("*", "cloudvolumes", "*"), calls.show),
+    ("GET", ("v2", "v3"), ("*", "cloudvolumes", "detail"), volume_lists.cloud_volumes),
+    ("GET", ("v2", "v3"), ("*", "cloudvolumes", "*"), calls.show),
     ("DELETE", ("v2",), ("*", "cloudvolumes", "*"), calls.delete),
     ("POST", ("v2", "v2.1"), ("*", "cloudvolumes", "*", "action"), calls.action),
     ("POST", ("v2",), ("*", "volumes", "*", "retype"), calls.retype),
+    # what the URLs of the catalogue lead to
+    ("GET", ("v2", "v3"), ("*",), volume_lists.version),
+    ("GET", ("v2", "v3"), ("*", "volumes"), volume_lists.cinder_names),
+    ("GET", ("v2", "v3"), ("*", "volumes", "detail"), volume_lists.cinder_volumes),
+    ("GET", ("v2", "v3"), ("*", "volumes", "*"), calls.show),
 ]
 
 

@@ -69,6 +69,7 @@ class Server:
             body=await message.content.read() if message.body_exists else b"",
             request_id=self._world.ids.request(),
             peer=message.remote or "",
+            scheme="https" if self._tls else "http",
         )
 
 

@@ -29,6 +29,7 @@ class Request:
     body: bytes
     request_id: str
     peer: str
+    scheme: str = "http"
 
     def header(self, name: str) -> str | None:
         """Return the value of a header without the blanks around it; None where it is missing."""

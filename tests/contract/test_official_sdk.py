@@ -12,6 +12,7 @@ from huaweicloudsdkevs.v2 import (  # type: ignore[import-untyped]
     CreateVolumeRequest,
     CreateVolumeRequestBody,
     EvsClient,
+    ListVolumesRequest,
     ShowJobRequest,
 )
 
@@ -98,3 +99,15 @@ def test_the_sdk_creates_a_batch_and_follows_it(cloud: SimulatorProcess) -> None
     answer = sdk.show_job(ShowJobRequest(job_id=job))
     assert (answer.job_type, answer.status) == ("batchCreateVolume", "FAIL")
     assert [sub.entities.name for sub in answer.entities.sub_jobs] == ["data-0001", None]
+
+
+def test_the_sdk_lists_volumes(cloud: SimulatorProcess) -> None:
+    sdk = client(cloud)
+    volume = CreateVolumeOption(availability_zone="eu-de-01", name="data", size=10, volume_type="SSD", count=3)
+    job = sdk.create_volume(CreateVolumeRequest(body=CreateVolumeRequestBody(volume=volume))).job_id
+    cloud.set_clock(advance=60)
+    answer = sdk.list_volumes(ListVolumesRequest(limit=2))
+    assert answer.count == 3
+    assert [one.name for one in answer.volumes] == ["data-0001", "data-0002"]
+    ids = {sub.entities.volume_id for sub in sdk.show_job(ShowJobRequest(job_id=job)).entities.sub_jobs}
+    assert {one.id for one in sdk.list_volumes(ListVolumesRequest()).volumes} == ids

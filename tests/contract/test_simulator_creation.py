@@ -218,3 +218,49 @@ def test_a_busy_volume_takes_no_other_operation(cloud: StillCloud) -> None:
     extension = cloud.call("POST", f"{VOLUMES}/{volume}/action", {"os-extend": {"new_size": 90}})
     retype = cloud.call("POST", f"/v2/{PROJECT}/volumes/{volume}/retype", {"os-retype": {"new_type": "SAS"}})
     assert (code(extension), code(retype)) == ((400, "EVS.1064"), (400, "EVS.2087"))
+
+
+@pytest.mark.parametrize("path", [f"{VOLUMES}/detail", f"/v2/{PROJECT}/volumes/detail", f"/v3/{PROJECT}/volumes"])
+def test_volumes_are_listed_once_they_are_there_and_until_they_are_deleted(cloud: StillCloud, path: str) -> None:
+    kept = volume_of(cloud)
+    create(cloud, name="in-init")
+    gone = volume_of(cloud, name="gone")
+    assert cloud.call("DELETE", f"{VOLUMES}/{gone}").status == 200
+    cloud.now += 60
+    create(cloud, name="too-early")
+    listed = json_of(cloud.call("GET", path))["volumes"]
+    assert [one["name"] for one in listed] == ["data", "in-init"]
+    assert listed[0]["id"] == kept
+
+
+def test_a_list_is_paged_and_filtered(cloud: StillCloud) -> None:
+    create(cloud, count=4)
+    cloud.now += 60
+
+    def names(query: str) -> list[str]:
+        return [one["name"][-1] for one in json_of(cloud.call("GET", f"{VOLUMES}/detail?{query}"))["volumes"]]
+
+    second = json_of(cloud.call("GET", f"{VOLUMES}/detail?name=data-0002"))
+    assert second["count"] == 1
+    assert names("limit=2") == ["1", "2"]
+    assert names("limit=2&offset=3") == ["4"]
+    assert names(f"marker={second['volumes'][0]['id']}&limit=1") == ["3"]
+    assert names("status=creating") == []
+    assert names("status=available") == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=many", "offset=-1", "offset=%C2%B2", "marker=nobody"]
+)
+def test_a_page_that_cannot_be_is_refused(cloud: StillCloud, query: str) -> None:
+    assert cloud.call("GET", f"{VOLUMES}/detail?{query}").status == 400
+
+
+def test_volumes_of_another_project_are_not_listed(cloud: StillCloud) -> None:
+    volume_of(cloud)
+    other = "b" * 32
+    cloud.admin("POST", "projects", {"project_id": other, "name": "eu-de_other", "domain": "demo-domain"})
+    cloud.admin("POST", "tokens", {"token": "other", "project_id": other})
+    headers = {"X-Auth-Token": "other"}
+    assert json_of(cloud.call("GET", f"/v2/{other}/cloudvolumes/detail", headers=headers))["volumes"] == []
+    assert cloud.call("GET", f"{VOLUMES}/detail", headers=headers).status == 400

@@ -69,6 +69,28 @@ def test_the_catalog_comes_unless_it_is_declined(cloud: StillCloud) -> None:
     assert {entry["type"] for entry in catalog} == {"volume", "volumev2", "volumev3"}
 
 
+@pytest.mark.parametrize("below", ["", "/volumes", "/volumes/detail", "/volumes/{volume}", "/cloudvolumes/detail"])
+def test_every_url_of_the_catalog_is_served(cloud: StillCloud, below: str) -> None:
+    volume = {"volume": {"name": "data", "size": 40, "volume_type": "SSD", "availability_zone": "eu-de-01"}}
+    job = json_of(cloud.call("POST", f"/v2/{PROJECT}/cloudvolumes", volume))["job_id"]
+    cloud.now += 60
+    given = cloud.job(job)["entities"]["volume_id"]
+    answer = ask(cloud, USER, BY_ID, "")
+    headers = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+    urls = [end["url"] for entry in json_of(answer)["token"]["catalog"] for end in entry["endpoints"]]
+    assert len(urls) == 3
+    for url in urls:
+        assert url.startswith("http://evs.example.com/")
+        path = url.removeprefix("http://evs.example.com") + below.format(volume=given)
+        assert cloud.call("GET", path, headers=headers).status == 200, path
+
+
+def test_a_token_of_no_project_has_no_volumes_in_its_catalog(cloud: StillCloud) -> None:
+    answer = ask(cloud, USER, {"domain": {"name": "demo-domain"}}, "")
+    assert answer.status == 201
+    assert json_of(answer)["token"]["catalog"] == []
+
+
 @pytest.mark.parametrize("length", [9_000, 20_000])
 def test_tokens_may_be_long(cloud: StillCloud, length: int) -> None:
     cloud.admin("PUT", "settings", {"token_length": length})
