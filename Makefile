@@ -18,7 +18,7 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: venv ## A real API server, the EVS simulator and the operator: watch EvsJobs run to their end.
-	@$(CONTROLPLANE) build controlplane >/dev/null
+	@$(if $(DEMO_KUBECONFIG),,$(CONTROLPLANE) build controlplane >/dev/null)
 	@PYTHONPATH=tests $(BIN)/python -m examples.demo
 
 .PHONY: test

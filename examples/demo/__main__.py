@@ -1,8 +1,8 @@
 """`make demo`: a real kube-apiserver, the simulator and the operator, and EvsJobs from created to their end.
 
-Run with `tests/` on the path, for the control plane that the tests use too. The operator runs as the ServiceAccount,
-with the roles and with the flags of `deploy/`. `DEMO_KUBECONFIG` uses a cluster that is there; `DEMO_KEEP=1` leaves
-everything running until Ctrl-C.
+Run with `tests/` on the path, for the control plane that the tests use too. The operator runs as a ServiceAccount with
+the rights and the flags of `deploy/`. `DEMO_KUBECONFIG` uses a cluster that is there (see `cluster`); `DEMO_KEEP=1`
+leaves everything running until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,32 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from examples.demo.cluster import NAMESPACE, Cluster, a_cluster
 
-from controlplane import ControlPlane
 from support import deployed
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
-NAMESPACE = "demo"
 ENDED_WITHIN = 120.0
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class Cluster:
-    """kubectl and the operator's kubeconfig, on our own control plane or on the user's cluster."""
-
-    def __init__(self, admin: Path, operator: Path, kubectl: list[str]) -> None:
-        self.admin = admin
-        self.operator = operator
-        self._kubectl = kubectl
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl as admin and return what it prints; end with its own words where it fails."""
-        command = [*self._kubectl, "--kubeconfig", str(self.admin), *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"demo: {' '.join(command[:1] + list(arguments))}: {done.stderr.strip()}")
-        return done.stdout
 
 
 def main() -> int:
@@ -53,15 +34,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with contextlib.ExitStack() as stack:
         workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evs-demo-")))
-        cluster = stack.enter_context(_cluster())
+        cluster = stack.enter_context(a_cluster())
         say("simulator of the cloud")
         cloud = stack.enter_context(_simulator())
         say(f"  {cloud}")
-        say("CRDs, namespace, connections")
-        cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+        say("namespace, connections")
         cluster.kubectl("apply", "-f", "-", stdin=_connections(cloud))
-        say("operator, with its own ServiceAccount and no other rights")
+        say(f"operator, with its own {cluster.rights}")
         stack.enter_context(_operator(cluster, cloud, workdir))
         cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s", "evsconnection/default")
         say("disk operations at the cloud, and an EvsJob for the job id of each answer")
@@ -70,7 +49,7 @@ def main() -> int:
         good = _follow(cluster)
         _explain(cluster, workdir, cloud)
         if os.environ.get("DEMO_KEEP"):
-            print(f"Left running until Ctrl-C. Look around with:\n  export KUBECONFIG={cluster.admin}\n", flush=True)
+            print(f"Left running until Ctrl-C. Look around with:\n{cluster.shell()}\n", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
     return 0 if good else 1
@@ -79,24 +58,6 @@ def main() -> int:
 def say(text: str) -> None:
     """Show a step."""
     print(text if text.startswith(" ") else f"==> {text}", flush=True)
-
-
-@contextlib.contextmanager
-def _cluster() -> Iterator[Cluster]:
-    if named := os.environ.get("DEMO_KUBECONFIG"):
-        path = Path(named).expanduser().resolve()
-        say(f"cluster of {path}")
-        yield Cluster(path, path, ["kubectl"])
-        return
-    say("kube-apiserver and etcd")
-    plane = ControlPlane.start()
-    try:
-        plane.kubectl("apply", "--server-side", "-k", str(deployed.DEPLOY))
-        operator = plane.kubeconfig_of(deployed.NAMESPACE, deployed.SERVICE_ACCOUNT)
-        say(f"  {plane.server}")
-        yield Cluster(plane.admin_kubeconfig, operator, [str(plane.binaries.kubectl)])
-    finally:
-        plane.stop()
 
 
 @contextlib.contextmanager
@@ -113,7 +74,7 @@ def _simulator() -> Iterator[str]:
 def _operator(cluster: Cluster, cloud: str, workdir: Path) -> Iterator[None]:
     arguments = deployed.local_arguments(deployed.deployment(), "127.0.0.1:0")
     command = [sys.executable, "-m", "evs_operator", *arguments, "--kubeconfig", str(cluster.operator)]
-    command += ["--allow-endpoint", cloud, "--log-format", "text"]
+    command += [*cluster.flags, "--allow-endpoint", cloud, "--log-format", "text"]
     with (workdir / "operator.log").open("wb") as log, _process(command, stderr=log):
         yield
 
@@ -231,7 +192,7 @@ def _explain(cluster: Cluster, workdir: Path, cloud: str) -> None:
     lines = (workdir / "operator.log").read_text().splitlines()
     print("The operator's log:\n")
     print("\n".join(lines[-14:]), end="\n\n")
-    print("What next: DEMO_KEEP=1 make demo leaves all of it running and prints the KUBECONFIG, so that you can")
+    print("What next: DEMO_KEEP=1 make demo leaves all of it running and prints KUBECONFIG and PATH, so that you can")
     print(f"  kubectl describe evsjob -n {NAMESPACE} create-batch")
     print(f"  kubectl wait -n {NAMESPACE} --for=condition=Complete evsjob/create --timeout=60s")
     print(f"  curl {cloud}/_sim/health    # the cloud: README of the simulator in operator/evs_simulator/", flush=True)
