@@ -54,6 +54,7 @@ def _scrape(kind: str) -> dict[str, Switch]:
 
 
 POLICY = {"networkPolicy.enabled": True}
+ADMISSION = {"admissionPolicy.enabled": True}
 SWITCHES: dict[str, Switch] = {
     "nameOverride": Switch("disks", "app.kubernetes.io/name: disks", alone=True),
     "fullnameOverride": Switch("whole", "name: whole-metrics"),
@@ -124,6 +125,10 @@ SWITCHES: dict[str, Switch] = {
     "networkPolicy.endpoints.to": Switch([PEER], "to:\n        - ipBlock", beside=POLICY),
     "networkPolicy.endpoints.ports": Switch([9443], "- port: 9443\n          protocol: TCP", beside=POLICY),
     "networkPolicy.extraEgress": Switch([{"to": [PEER]}], "- to:\n      - ipBlock", beside=POLICY),
+    "admissionPolicy.enabled": Switch(True, "kind: ValidatingAdmissionPolicyBinding"),
+    "admissionPolicy.maxLabels": Switch(7, "size(variables.labels) <= 7", beside=ADMISSION),
+    "admissionPolicy.maxAnnotations": Switch(9, "size(variables.annotations) <= 9", beside=ADMISSION),
+    "admissionPolicy.maxCharacters": Switch(5000, "hold more than 5000 characters", beside=ADMISSION),
     "metrics.port": Switch(9090, "--http-address=:9090"),
     "metrics.service.enabled": Switch(False, hides="kind: Service\n", alone=True),
     "metrics.service.port": Switch(9191, "port: 9191"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,8 +57,25 @@ def test_the_image_holds_no_compiler_no_pip_and_nothing_of_the_tests(root: Path)
     names = {name for _, _, files in os.walk(root) for name in files}
     assert not names & {"pip", "pip3", "gcc", "cc", "make", "uv", "conftest.py"}
     packages = {path.name for path in (root / "opt/evs-operator").iterdir()}
-    assert {"evs_operator", "evs_simulator", "kopf", "httpx", "kubernetes", "LICENSE"} <= packages
+    assert {"evs_operator", "kopf", "httpx", "kubernetes", "LICENSE"} <= packages
     assert not packages & {"pip", "pytest", "setuptools", "hatchling", "tests"}
+
+
+def test_the_simulator_is_in_an_image_of_its_own_and_not_in_that_of_the_operator(
+    buildah: Buildah, bases: tuple[str, str], root: Path
+) -> None:
+    assert not [path for path, names, files in os.walk(root) if "evs_simulator" in names or "evs-simulator" in files]
+    simulator = buildah.build(bases, target="simulator")
+    assert simulator.command == ["/usr/bin/python3", "-m", "evs_simulator", "--address", "0.0.0.0:8080"]
+    inside = buildah.mount(simulator)
+    said = subprocess.run(
+        ["chroot", str(inside), *simulator.command[:3], "--help"],
+        env=simulator.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--address" in said.stdout
 
 
 def test_the_layers_of_the_operator_are_below_200_mb_and_not_writable_by_its_user(root: Path) -> None:

@@ -76,13 +76,15 @@ class Buildah:
             self("rm", container)
         return "localhost/base:build", "localhost/base:run"
 
-    def build(self, bases: tuple[str, str], **arguments: str) -> Image:
-        """Build the Dockerfile from nothing cached, at the time 0."""
+    def build(self, bases: tuple[str, str], *, target: str = "", **arguments: str) -> Image:
+        """Build the Dockerfile, or the stage `target` of it, from nothing cached, at the time 0."""
         build, run = bases
         given = {"BUILD_IMAGE": build, "BASE_IMAGE": run, "PIP_CERT": str(_TRUST), **arguments}
         words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
         trust = ["--volume", f"{_TRUST}:{_TRUST}:ro"]
-        said = self("build", "--quiet", "--no-cache", "--isolation", "chroot", "--timestamp", "0", *trust, *words, ".")
+        how = ["--quiet", "--no-cache", "--isolation", "chroot", "--timestamp", "0"]
+        stage = ["--target", target] if target else []
+        said = self("build", *how, *stage, *trust, *words, ".")
         described = json.loads(self("inspect", "--type", "image", said))["OCIv1"]
         return Image(said, tuple(described["rootfs"]["diff_ids"]), described["config"])
 
