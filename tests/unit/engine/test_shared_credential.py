@@ -132,8 +132,12 @@ def test_a_tenant_goes_on_whatever_the_cloud_answers_about_the_projects_of_anoth
             plays(world)
             await world.run(10.0)
             world.follow("job", "victim", VICTIM)
-        began = world.loop.now
-        await world.run(130.0)
+        began, said = world.loop.now, set()
+        for _ in range(65):
+            await world.run(2.0)
+            said.add(world.ready())
+        if first == "victim":
+            assert said == {"CredentialsValid"}
         assert longest_gap(world.shared.asked_about(VICTIM, began), began, world.loop.now) <= 5.0
         assert session.block is None
         assert world.ready() == "CredentialsValid"
@@ -291,5 +295,26 @@ def test_a_project_that_is_accepted_again_has_its_own_jobs_polled_at_once_and_no
         del world.shared.answers[foreign(0)]
         await world.run(61.0)
         assert woken == [("default", foreign(0))]
+
+    run(main)
+
+
+@pytest.mark.parametrize("reply", [answer(404, "<html>"), answer(503), answer(302), answer(200)])
+def test_trouble_with_one_project_is_not_that_of_the_connection_while_another_is_answered_now_and_then(
+    run: Run, reply: Reply
+) -> None:
+    async def main(world: SharedWorld) -> None:
+        world.share("accessKey")
+        world.follow("job", "victim", VICTIM, every=60)
+        await world.run(1.0)
+        world.shared.answers[foreign(0)] = reply
+        for number in range(5):
+            world.follow(f"job-{number}", "attacker", foreign(0), every=5)
+        for _ in range(90):
+            await world.run(2.0)
+            assert world.ready() == "CredentialsValid"
+        world.shared.every_answer = answer(503)
+        await world.run(200.0)
+        assert world.ready() == "Unreachable"
 
     run(main)
