@@ -45,12 +45,12 @@ class Cluster:
     async def request(self, method: str, path: str, **_: object) -> dict[str, object]:
         """Answer a GET."""
         if path.endswith("/evsconnections/main"):
-            return {"spec": self._spec}
+            return {"metadata": {"uid": "7a1f"}, "spec": self._spec}
         name = path.rpartition("/secrets/")[2]
         if name not in self._secrets:
             raise KubeError(404, f"{method} {path}: not found")
         data = {key: base64.b64encode(value.encode()).decode() for key, value in self._secrets[name].items()}
-        return {"data": data}
+        return {"metadata": {"uid": "7a20"}, "data": data}
 
 
 @pytest.fixture(scope="module")

@@ -42,4 +42,4 @@ def test_what_the_cloud_says_is_redacted_and_our_advice_is_not(kind: type[errors
     told = [found.detail for found in findings(error, "accessKey", "0" * 32, report.quoted) if not found.good]
     assert SECRET not in str(told)
     assert "canonicalRequest:***" in told[0]
-    assert told[0].endswith(("put a valid one into the Secret", "of the EvsJob", "EVS jobs there", "try again later"))
+    assert told[0].endswith(("into the Secret", "of the EvsJob", "EVS jobs there", "try again later"))

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from evs_operator.observe.wording import Ours
+
 from .lane import CallBudget, Lane, Patience
 from .scheduler import Scheduler
 from .store import Entry
@@ -243,4 +245,4 @@ class Dispatcher:
 
 
 def _log_fault(entry: Entry, what: str, fault: Exception) -> None:
-    _log.error("EvsJob %s/%s: %s", entry.namespace, entry.name, what, exc_info=fault)
+    _log.error("EvsJob %s: %s", Ours(f"{entry.namespace}/{entry.name}"), what, exc_info=fault)

@@ -15,6 +15,7 @@ from typing import Final
 from evs_operator.api.conditions import parse_timestamp
 from evs_operator.api.spec import EvsJobSpec
 from evs_operator.core.durations import Durations
+from evs_operator.observe.wording import Ours
 
 from .sessions import Sessions
 from .store import Entry
@@ -84,7 +85,7 @@ class Recollection:
             try:
                 _learn(durations, connection, job)
             except Exception:  # noqa: BLE001  # one job that teaches nothing must not keep the process from its work
-                _log.exception("EvsJob %s/%s: nothing learned", job.namespace, job.name)
+                _log.exception("EvsJob %s: nothing learned", Ours(f"{job.namespace}/{job.name}"))
         self._ended.clear()
         return len(newest)
 
