@@ -103,8 +103,10 @@ def test_a_malformed_secret_is_named_and_its_repair_is_noticed(
     objects.add_job("job", A)
     status = objects.wait_reason("job", "CredentialsInvalid")
     assert "lacks token" in condition(status, "Ready")["message"]
-    connection = objects.get("evsconnection", "default")["status"]
-    assert condition(connection, "Ready")["reason"] == "SecretKeyMissing"
+    eventually(
+        lambda: condition(objects.get("evsconnection", "default")["status"], "Ready")["reason"] == "SecretKeyMissing",
+        15,
+    )
     assert "misspelt" not in operator.log
     objects.apply({**secret, "stringData": {"token": TOKEN}})
     objects.wait_reason("job", "JobRunning", timeout=8)

@@ -17,6 +17,10 @@ from .identity import Block, Identity
 from .redaction import Redaction
 
 _KEPT_UNUSED: Final = 300.0
+_KEPT_GOOD: Final = 30.0
+"""Seconds for which a credential that nobody uses is kept, where it was refused and where it was not."""
+_MOST_UNUSED: Final = 64
+"""Credentials that nobody uses, at the most: 12 MiB of the largest ones, and the forms that are redacted."""
 _LOCKED_ELSEWHERE: Final = trouble_of(
     errors.AccessKeyLocked("another endpoint of this cloud refused this access key"), lambda text: text
 )
@@ -67,14 +71,26 @@ class Identities:
         self._redaction.keep([identity.redact for identity in self])
 
     def forget_unused(self, used: Collection[Identity]) -> None:
-        """Forget credentials that no connection has used for five minutes; before, a lock still counts."""
+        """Forget credentials that no connection uses: at once but for a moment, refused ones after five minutes.
+
+        A lock still counts until then. Of those only some are remembered, or whoever creates connections with ever new
+        credentials would have us hold them all.
+        """
         now = self._now()
+        unused = []
         for key, identity in list(self._by_key.items()):
             if identity in used:
                 identity.unused_since = None
-            elif identity.unused_since is None:
+                continue
+            if identity.unused_since is None:
                 identity.unused_since = now
-            elif now - identity.unused_since >= _KEPT_UNUSED:
+            if now - identity.unused_since >= (_KEPT_UNUSED if identity.refusal else _KEPT_GOOD):
+                del self._by_key[key]
+            else:
+                unused.append((identity.unused_since, key))
+        if len(unused) > _MOST_UNUSED:
+            unused.sort(key=lambda item: item[0])
+            for _, key in unused[:-_MOST_UNUSED]:
                 del self._by_key[key]
 
     def _changed(self, identity: Identity, healed: bool) -> None:

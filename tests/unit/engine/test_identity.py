@@ -270,7 +270,10 @@ def test_connections_with_the_same_credential_at_the_same_endpoint_share_what_is
     assert world.identities.of("https://evs", Token("t2")) is not world.identity
 
 
-def test_a_credential_is_forgotten_five_minutes_after_its_last_use(world: World) -> None:
+async def test_a_refused_credential_is_forgotten_five_minutes_after_its_last_use(world: World) -> None:
+    world.answer = errors.Unauthorized("decrypt token fail", http_status=401)
+    with pytest.raises(errors.Unauthorized):
+        await world.ask()
     world.identities.forget_unused([])
     world.now += 299
     world.identities.forget_unused([])
@@ -281,6 +284,26 @@ def test_a_credential_is_forgotten_five_minutes_after_its_last_use(world: World)
     world.now += 300
     world.identities.forget_unused([])
     assert list(world.identities) == []
+
+
+def test_a_credential_that_was_not_refused_is_forgotten_after_half_a_minute(world: World) -> None:
+    world.identities.forget_unused([])
+    world.now += 29
+    world.identities.forget_unused([])
+    assert list(world.identities) == [world.identity]
+    world.now += 1
+    world.identities.forget_unused([])
+    assert list(world.identities) == []
+
+
+def test_of_credentials_that_nobody_uses_the_oldest_are_forgotten_first(world: World) -> None:
+    used = world.identity
+    for number in range(200):
+        world.identities.of("https://evs", Token(f"t-{number}"))
+        world.now += 0.01
+        world.identities.forget_unused([used])
+    kept = [identity.credentials for identity in world.identities]
+    assert kept == [used.credentials, *(Token(f"t-{number}") for number in range(136, 200))]
 
 
 async def test_who_waits_and_gives_up_leaves_the_others_alone(world: World) -> None:
