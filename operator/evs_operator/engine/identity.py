@@ -248,7 +248,8 @@ class Identity:
         if error.of_project:
             return False
         elsewhere = self._verdicts.accepted_elsewhere(asker.project or "", self._now())
-        if elsewhere is not None and (error.signing_in or not self._verdicts.struck):
+        doubt = self._verdicts.struck or isinstance(error, errors.AccessKeyLocked)
+        if elsewhere is not None and (error.signing_in or not doubt):
             return False  # those who have a token go on; others will tell
         if asker.prove is None or error.signing_in or (elsewhere is None and not asker.doubtful):
             return True

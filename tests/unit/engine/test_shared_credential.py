@@ -282,6 +282,25 @@ def test_a_hundred_projects_of_one_tenant_ask_for_tokens_at_the_rate_of_the_conn
     run(main)
 
 
+def test_a_lock_of_the_key_stops_all_projects_but_for_what_is_under_way_and_one_call_that_tells(run: Run) -> None:
+    async def main(world: SharedWorld) -> None:
+        world.share("accessKey")
+        for number in range(6):
+            world.follow(f"job-{number}", ("attacker", "victim", "other")[number % 3], foreign(number), every=30)
+        await world.run(65.0)
+        locked = e2(401, "APIGW.0301", "AK access failed to reach the limit,forbidden")
+        world.shared.every_answer = locked
+        began = world.loop.now
+        await world.run(290.0)
+        assert len([at for at, _ in world.shared.calls if at >= began]) <= 6 + 1
+        assert world.ready() == "Unauthorized"
+        world.shared.every_answer = None
+        await world.run(60.0)
+        assert world.ready() == "CredentialsValid"
+
+    run(main)
+
+
 def test_a_project_that_is_accepted_again_has_its_own_jobs_polled_at_once_and_no_others(run: Run) -> None:
     async def main(world: SharedWorld) -> None:
         world.share("accessKey")
