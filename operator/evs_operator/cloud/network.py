@@ -1,4 +1,4 @@
-"""What all connections to the outside share in one process: the look-up of names, a bound on sockets, parsed URLs.
+"""What connections to the outside share in one process: the look-up of names, bounds on sockets and large answers.
 
 The supervisor makes one `Network` and hands it down to every client; `turn` is whose connections they are, which the
 engine makes of the namespace. Who opens more sockets than a turn may, or all together, has connections closed that
@@ -8,9 +8,11 @@ cut off: how many there are the engine's workers bound.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 import httpx
@@ -79,10 +81,61 @@ class Sockets:
                 return
 
 
+class LargeAnswers:
+    """Lets few large answers be read at a time, each of which holds its bytes until it is whole, or for half a minute.
+
+    A turn has a few of them; who has none is let in even where there is no room in all.
+    """
+
+    def __init__(self, of_turn: int = 2, in_all: int = 8, with_first: int = 24) -> None:
+        self._of_turn = of_turn
+        self._in_all = in_all
+        self._with_first = with_first
+        self._held: Counter[str] = Counter()
+        self._waiting: OrderedDict[asyncio.Future[None], str] = OrderedDict()
+
+    @asynccontextmanager
+    async def room(self, turn: str) -> AsyncIterator[None]:
+        """Wait until one more may be read."""
+        if not self._has_room(turn):
+            turns_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[turns_up] = turn
+            try:
+                await turns_up
+            except asyncio.CancelledError:
+                if turns_up not in self._waiting and not turns_up.cancelled():
+                    self._leave(turn)
+                self._waiting.pop(turns_up, None)
+                raise
+        else:
+            self._held[turn] += 1
+        try:
+            yield
+        finally:
+            self._leave(turn)
+
+    def _has_room(self, turn: str) -> bool:
+        mine, all_held = self._held[turn], self._held.total()
+        return mine < self._of_turn and all_held < (self._in_all if mine else self._with_first)
+
+    def _leave(self, turn: str) -> None:
+        self._held[turn] -= 1
+        if not self._held[turn]:
+            del self._held[turn]
+        for waiting, whose in list(self._waiting.items()):
+            if waiting.cancelled():
+                del self._waiting[waiting]
+            elif self._has_room(whose):
+                del self._waiting[waiting]
+                self._held[whose] += 1
+                waiting.set_result(None)
+
+
 class Network:
     """One for each process, or for each client that stands alone."""
 
     def __init__(self) -> None:
         self.names = Names()
         self.sockets = Sockets()
+        self.large = LargeAnswers()
         self.url = functools.lru_cache(_URLS)(httpx.URL)

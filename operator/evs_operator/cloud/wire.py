@@ -26,6 +26,8 @@ _MAX_HEADER: Final = 64 * 1024
 """Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
 _KEEPALIVE: Final = 50.0
 """Seconds that an idle connection is kept; load balancers close it after 60."""
+_SMALL: Final = 64 * 1024
+"""Bytes of an answer that is read whatever else is being read; 200 sub-jobs have less."""
 _AT_ONCE: Final = 64
 """Connections of a client; the budget lets 32 calls wait for their answers together, and sign-ins come on top."""
 _REFUSAL_TIME: Final = 5.0
@@ -82,6 +84,7 @@ class Wire(httpx.AsyncBaseTransport):
         self.busy = 0
         self._tls = tls
         self._max_body = max_body
+        self._small = min(_SMALL, max_body)
         self._allow = allow
         self._network = network
         self._sessions: dict[str, aiohttp.ClientSession] = {}
@@ -115,10 +118,10 @@ class Wire(httpx.AsyncBaseTransport):
         length = answer.content_length
         if answer.status != httpx.codes.OK:
             packed = await self._of_refusal(answer)
-        elif length is not None and length <= self._max_body:
+        elif length is not None and length <= self._small:
             packed = await answer.read()  # no more than it says is read
         else:
-            packed = await read_within(answer.content.iter_any(), self._max_body)
+            packed = await self._large(answer)
         if packed is None:
             return b"", too_long(self._max_body)
         if "content-encoding" not in answer.headers:
@@ -126,10 +129,25 @@ class Wire(httpx.AsyncBaseTransport):
         found = unpacked(packed, answer.headers.getall("content-encoding"), self._max_body)
         return (b"", too_long(self._max_body)) if found is None else (found, "")
 
+    async def _large(self, answer: aiohttp.ClientResponse) -> bytes | None:
+        """Return a body that may be large, None where it is too large; few of them are read at a time."""
+        chunks, start = answer.content.iter_any(), b""
+        async for chunk in chunks:
+            start += chunk
+            if len(start) > self._small:
+                break
+        else:
+            return start
+        if len(start) > self._max_body:
+            return None
+        async with self._network.large.room(self.turn):
+            rest = await read_within(chunks, self._max_body - len(start))
+        return None if rest is None else start + rest
+
     async def _of_refusal(self, answer: aiohttp.ClientResponse) -> bytes | None:
         try:
             async with asyncio.timeout(_REFUSAL_TIME):
-                return await read_within(answer.content.iter_any(), self._max_body)
+                return await self._large(answer)
         except (aiohttp.ClientError, TimeoutError, OSError):
             return b""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
 
+from evs_operator.cloud import errors
 from evs_operator.cloud.auth import TokenAuth
 from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.credentials import Token
-from evs_operator.cloud.network import Network, Sockets
+from evs_operator.cloud.network import LargeAnswers, Network, Sockets
 from support.jobs import JOB_ID
 
 PROJECT = "0" * 32
@@ -109,3 +112,79 @@ async def test_clients_of_one_network_share_the_urls_that_were_parsed(turns: tup
     network = Network()
     clients = [EvsClient("https://evs.example.com", TokenAuth(Token("t")), network=network, turn=t) for t in turns]
     assert clients[0]._url("https://evs.example.com/x") is clients[1]._url("https://evs.example.com/x")
+
+
+async def test_few_large_answers_are_read_at_a_time_and_who_has_none_is_let_in() -> None:
+    large, reading, most = LargeAnswers(of_turn=2, in_all=4, with_first=6), Counter[str](), Counter[str]()
+
+    async def read(turn: str, seconds: float) -> None:
+        async with large.room(turn):
+            reading[turn] += 1
+            most[turn] = max(most[turn], reading[turn])
+            most["all"] = max(most["all"], reading.total())
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                reading[turn] -= 1
+
+    hanging = [asyncio.create_task(read(f"attacker-{n % 3}", 0.2)) for n in range(30)]
+    await asyncio.sleep(0)
+    assert reading.total() == 4
+    await asyncio.wait_for(read("victim", 0.0), 0.1)
+    for task in hanging[::2]:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    assert most["all"] <= 6
+    assert max(most[f"attacker-{n}"] for n in range(3)) == 2
+    await asyncio.wait_for(asyncio.gather(*(read("later", 0.0) for _ in range(20))), 1.0)
+
+
+async def test_who_gives_up_in_the_moment_of_getting_room_leaves_it_to_the_others() -> None:
+    large = LargeAnswers(of_turn=1, in_all=1, with_first=1)
+
+    async def read() -> None:
+        async with large.room("a"):
+            await asyncio.sleep(0)
+
+    for _ in range(20):
+        tasks = [asyncio.create_task(read()) for _ in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait_for(read(), 1.0)
+
+
+async def test_answers_that_never_end_hold_few_bytes_however_many_there_are() -> None:
+    sent: Counter[int] = Counter()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n")
+            for _ in range(61):
+                writer.write(b" " * 131_072)
+                await writer.drain()
+                sent[id(writer)] += 131_072
+            await asyncio.sleep(60)
+        except (OSError, asyncio.CancelledError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    network = Network()
+    tracemalloc.start()
+    async with server:
+        clients = [
+            EvsClient(url, TokenAuth(Token("t")), network=network, turn=f"ns-{n % 2}", total_timeout=3.0)
+            for n in range(30)
+        ]
+        calls = [asyncio.create_task(client.get_job(PROJECT, JOB_ID)) for client in clients]
+        await asyncio.sleep(1.5)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        for client in clients:
+            await client.aclose()
+    assert held < 60 * 1024 * 1024
+    assert all(isinstance(error, errors.CloudError) for error in found)
