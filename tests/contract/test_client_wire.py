@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -185,6 +186,22 @@ async def test_an_answer_within_the_limit_is_read_and_one_byte_more_is_not(chunk
 
 async def test_an_answer_without_end_is_left_at_the_limit() -> None:
     assert type(await refused(endless, max_body=1_000_000)) is errors.InvalidResponse
+
+
+async def test_an_answer_in_chunks_of_a_byte_is_read_up_to_a_number_of_them_and_no_further() -> None:
+    def chunked(size: int) -> bytes:
+        content = JOB.ljust(size)
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in content)
+        return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+
+    async with served(answering(chunked(20_000))) as url, client(url) as asking:
+        assert (await asking.get_job(PROJECT, JOB_ID)).status == "RUNNING"
+    raw = chunked(2_000_000)
+    started = time.process_time()
+    found = await refused(answering(raw))
+    assert type(found) is errors.Unreachable
+    assert "too many chunks" in str(found)
+    assert time.process_time() - started < 1.5  # 2 s and more where all of them are read; the test's server counts too
 
 
 async def test_the_limit_is_eight_mebibytes_unless_told_otherwise() -> None:

@@ -54,6 +54,7 @@ _CLUES: Final = (
     ("reset", "connection reset"),
     ("broken pipe", "connection reset"),
     ("disconnected", "connection closed before the answer"),
+    ("too many chunks", "its answer comes in too many chunks"),
     ("payload", "connection closed within the answer"),
 )
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import aclosing
 from typing import Final
 
 import aiohttp
@@ -26,6 +27,9 @@ _MAX_HEADER: Final = 64 * 1024
 """Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
 _KEEPALIVE: Final = 50.0
 """Seconds that an idle connection is kept; load balancers close it after 60."""
+_MOST_CHUNKS: Final = 65_536
+"""Chunks of a body: 8 MiB in chunks of one byte would take 9 s of CPU."""
+_TOO_MANY_CHUNKS: Final = "too many chunks"
 _SMALL: Final = 64 * 1024
 """Bytes of an answer that is read whatever else is being read; 200 sub-jobs have less."""
 _AT_ONCE: Final = 64
@@ -131,18 +135,19 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def _large(self, answer: aiohttp.ClientResponse) -> bytes | None:
         """Return a body that may be large, None where it is too large; few of them are read at a time."""
-        chunks, start = answer.content.iter_any(), b""
-        async for chunk in chunks:
-            start += chunk
-            if len(start) > self._small:
-                break
-        else:
-            return start
-        if len(start) > self._max_body:
-            return None
-        async with self._network.large.room(self.turn):
-            rest = await read_within(chunks, self._max_body - len(start))
-        return None if rest is None else start + rest
+        async with aclosing(_pieces(answer.content)) as pieces:
+            start = b""
+            async for piece in pieces:
+                start += piece
+                if len(start) > self._small:
+                    break
+            else:
+                return start
+            if len(start) > self._max_body:
+                return None
+            async with self._network.large.room(self.turn):
+                rest = await read_within(pieces, self._max_body - len(start))
+            return None if rest is None else start + rest
 
     async def _of_refusal(self, answer: aiohttp.ClientResponse) -> bytes | None:
         try:
@@ -180,6 +185,16 @@ class Wire(httpx.AsyncBaseTransport):
             trust_env=False,
         )
         return session
+
+
+async def _pieces(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Yield a body as it comes; raises ClientPayloadError if it has too many chunks, each of which costs time."""
+    left = _MOST_CHUNKS
+    async for piece, ends in content.iter_chunks():
+        left -= ends
+        if left < 0:
+            raise aiohttp.ClientPayloadError(_TOO_MANY_CHUNKS)
+        yield piece
 
 
 async def read_within(chunks: AsyncIterable[bytes], most: int) -> bytes | None:
