@@ -168,6 +168,8 @@ async def test_an_identity_token_is_exchanged_for_a_token_of_the_project(
     assert sent["x-idp-id"] == "kubernetes"
     assert "x-auth-token" not in sent
     assert asker.held[0] == JWT  # a server may echo it
+    assert asker.sign_in_ is not None
+    assert set(asker.sign_in_.literals()) == set(asker.held), "both may come back for as long as they are in use"
 
 
 async def test_an_identity_token_is_read_anew_for_each_exchange(

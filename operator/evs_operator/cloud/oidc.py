@@ -33,10 +33,12 @@ class IdTokenRequests:
     def __init__(self, credential: Oidc, hold: Callable[[str], None] | None = None) -> None:
         self._credential = credential
         self._hold = hold or (lambda secret: None)
+        self.token = ""
+        """The token that was sent last."""
 
     async def request(self, project_id: str | None) -> httpx.Request:
         """Build the request with the token that is in the file now; raises Unauthorized where there is none."""
-        token = await asyncio.to_thread(self._read)
+        self.token = token = await asyncio.to_thread(self._read)
         self._hold(token)
         auth: dict[str, object] = {"id_token": {"id": token}}
         if project_id:

@@ -25,11 +25,13 @@ class SignIn:
         self._signer = Signer(clock=clock)
         self._tokens: Tokens | None = None
         self._keys: MachineKeys | None = None
+        self._identity: IdTokenRequests | None = None
         match credentials:
             case Password():
                 self._tokens = Tokens(PasswordRequests(credentials), clock=clock, hold=hold)
             case Oidc():
-                self._tokens = Tokens(IdTokenRequests(credentials, hold), clock=clock, hold=hold)
+                self._identity = IdTokenRequests(credentials, hold)
+                self._tokens = Tokens(self._identity, clock=clock, hold=hold)
             case InstanceMetadata():
                 self._keys = MachineKeys(credentials, clock=clock, hold=hold)
             case AccessKey() | Token():
@@ -65,6 +67,8 @@ class SignIn:
         """Yield every secret value that is held, for redaction."""
         yield from secrets_of(self._credentials)
         yield from self._tokens.held() if self._tokens is not None else ()
+        if self._identity is not None and self._identity.token:
+            yield self._identity.token
         if self._keys is not None and self._keys.issued.value is not None:
             yield from secrets_of(self._keys.issued.value)
 

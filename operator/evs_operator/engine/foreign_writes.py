@@ -15,6 +15,7 @@ from typing import Final
 from evs_operator.api.names import FIELD_MANAGER
 from evs_operator.api.object_names import shown
 from evs_operator.api.stored import mapping
+from evs_operator.observe.wording import Ours
 
 EVERY: Final = 30.0
 """Seconds between two times that one status is put right: two that overwrite each other must not do so for all they
@@ -45,7 +46,7 @@ class ForeignWrites:
             what = "its status was written by another evs-operator: let only one work on a namespace, or on all"
         else:
             what = f"its status was overwritten by {who!r}: it is put right, let nothing else write to it"
-        self._log.warning("%s: %s%s", name, what, more)
+        self._log.warning("%s: %s%s", Ours(name), Ours(what), more)
 
 
 def last_writer(metadata: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from evs_operator.core.phase import PENDING, Phase
 from evs_operator.observe.metrics import BudgetNow, Snapshot
+from evs_operator.observe.wording import Ours
 
 from .clock import Clock
 from .dispatcher import Dispatcher
@@ -93,7 +94,7 @@ def _each(read: Callable[[S], T], objects: Iterable[S]) -> Iterator[T]:
         try:
             yield read(one)
         except Exception:  # noqa: BLE001  # of whatever kind: it concerns this object alone
-            _log.exception("%s: not counted", getattr(one, "key", None) or getattr(one, "name", ""))
+            _log.exception("%s: not counted", Ours(str(getattr(one, "key", None) or getattr(one, "name", ""))))
 
 
 def _blocked(session: Session) -> tuple[str, str] | None:

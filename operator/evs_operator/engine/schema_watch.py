@@ -12,6 +12,7 @@ from typing import Final
 
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.schema import in_words, missing_fields
+from evs_operator.observe.wording import Ours
 
 _EVERY: Final = 60.0
 
@@ -42,5 +43,5 @@ class SchemaWatch:
             return
         problem = in_words(missing or {})
         if problem and problem != self.problem:
-            _log.warning("%s", problem)
+            _log.warning("%s", Ours(problem))
         self.problem = problem

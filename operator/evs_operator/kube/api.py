@@ -155,7 +155,7 @@ class KubeApi:
         try:
             return await self._cluster.headers()
         except (OSError, ValueError) as error:  # a token that cannot be read
-            raise KubeError(0, f"{what}: no credential for the API server: {_brief(error)}") from error
+            raise KubeError(0, Ours(f"{what}: no credential for the API server:", _brief(error))) from error
 
     async def _connect_anew(self) -> None:
         """Make new connections where the cluster's configuration changed; requests under way end on the old ones."""

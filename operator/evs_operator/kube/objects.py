@@ -160,7 +160,7 @@ async def allowed(
 
 def _not_ours(method: str, path: str) -> KubeError:
     what = f"{method} {path}: the answer is no such object"
-    return KubeError(0, f"{what}: something else answers in place of the API server")
+    return KubeError(0, Ours(f"{what}: something else answers in place of the API server"))
 
 
 def _within(namespace: str) -> str:

@@ -148,7 +148,7 @@ class Stream:
         except (KubeError, ValueError):
             return False
         if self._restored:
-            _log.warning("%s: the API server was restored from a copy, everything is read anew", self.what)
+            _log.warning("%s: the API server was restored from a copy, everything is read anew", Ours(self.what))
         return self._restored
 
     async def _follow(self, at: list[str]) -> bool:

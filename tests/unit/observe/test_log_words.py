@@ -112,3 +112,11 @@ def test_every_name_of_an_object_in_a_line_is_called_ours(place: str) -> None:
             if isinstance(node, ast.Attribute) and node.attr in {"name", "namespace", "_name"}:
                 assert isinstance(argument, ast.Call), ast.unparse(argument)
                 assert ast.unparse(argument.func) in {"Ours", "_name"}, ast.unparse(argument)
+
+
+@pytest.mark.parametrize("module", sorted(Path(evs_operator.__file__).parent.rglob("*.py")), ids=lambda path: path.name)
+def test_every_error_of_the_api_server_tells_its_own_words_from_those_it_quotes(module: Path) -> None:
+    """Or the name of an object in it would have the next word hidden, in whatever line it comes to stand."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"KubeError", "AnswerTooLargeError"}:
+            assert not isinstance(node.args[1], ast.JoinedStr), ast.unparse(node)
