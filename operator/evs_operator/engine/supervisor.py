@@ -56,6 +56,7 @@ _WRITES_FINISH: Final = 5.0
 _EVENTS_FINISH: Final = 1.0
 _LIST_CONNECTIONS: Final = 8
 _STATUS_CONNECTIONS: Final = 64
+_STATUS_SECONDS: Final = 15.0
 _EVENT_CONNECTIONS: Final = 4
 _LEASE_CONNECTIONS: Final = 2
 _LOOP_LATE: Final = 90.0
@@ -95,7 +96,8 @@ class Operator:
         self._clock = Clock()
         self._metrics = Metrics()
         self._api = KubeApi(cluster)
-        self._lists, self._statuses = self._api.lane(_LIST_CONNECTIONS), self._api.lane(_STATUS_CONNECTIONS)
+        self._lists = self._api.lane(_LIST_CONNECTIONS)
+        self._statuses = self._api.lane(_STATUS_CONNECTIONS, _STATUS_SECONDS)
         self._pulse = Pulse(self._clock)
         self._lease: LeaseHolder | None = None
         if settings.leader_elect:

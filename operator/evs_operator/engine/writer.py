@@ -38,6 +38,9 @@ from .store import Entry, Store
 _log = logging.getLogger(__name__)
 _CHASE: Final = 5.0
 """Seconds for which an object that changes under each write is read and written again."""
+_MOST_UNDER_WAY: Final = 16
+_HANGING: Final = 1.0
+"""Seconds without an answer to any of so many statuses after which no more are sent."""
 _BREATH: Final = 0.01
 """Seconds at most between a write that met a change and the read after it."""
 _DELETION_LAG: Final = 0.3
@@ -66,6 +69,8 @@ class StatusWriter:
         self._tracing = tracing
         self._list_soon = list_soon
         self._refused = RefusedTexts()
+        self._under_way = 0
+        self._answered_at = 0.0
         self._api = api
         self._store = store
         self._metrics = metrics
@@ -154,7 +159,7 @@ class StatusWriter:
             entry.tried = (*entry.tried, status)[-_TRIED:]
             try:
                 with self._tracing.span("write"):
-                    version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
+                    version = await self._send(entry, status)
             except KubeError as error:
                 self._metrics.status_writes.labels(result=write_result(error.status)).inc()
                 if not await self._may_try_again(entry, whole, error, end):
@@ -165,6 +170,25 @@ class StatusWriter:
             self._tell(entry, status, before, was_finished)
             self._store.wrote(entry, status, version)
             return
+
+    async def _send(self, entry: Entry, status: EvsJobStatus) -> str:
+        """Apply a status; where many hang already it is not sent, so that workers are left to poll meanwhile."""
+        if self._under_way >= _MOST_UNDER_WAY and self._clock() - self._answered_at >= _HANGING:
+            raise KubeError(0, f"the API server does not answer: {self._under_way} statuses are under way")
+        if not self._under_way:
+            self._answered_at = self._clock()
+        self._under_way += 1
+        try:
+            version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
+        except KubeError as error:
+            if error.status:
+                self._answered_at = self._clock()
+            raise
+        else:
+            self._answered_at = self._clock()
+            return version
+        finally:
+            self._under_way -= 1
 
     async def _may_try_again(self, entry: Entry, status: EvsJobStatus, error: KubeError, end: float) -> bool:
         """Prepare the next try after a refused write; False where the object is gone, the error where it must wait."""

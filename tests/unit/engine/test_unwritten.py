@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -129,5 +130,31 @@ def test_an_ended_job_that_is_annotated_twelve_times_a_second_is_told_within_ten
         at = world.told_at("job", "JobSucceeded")
         assert at is not None
         assert at < 30.0
+
+    in_world(main)
+
+
+def test_statuses_that_hang_leave_workers_to_poll() -> None:
+    async def main(world: World) -> None:
+        world.connect("ns", token="t", rate=500, burst=500)
+        every = {"polling": {"minIntervalSeconds": 1, "maxIntervalSeconds": 1}}
+        for number in range(400):
+            world.add(f"job-{number:03}", CloudJob(0.0, 30.0 + number / 100), spec=every)
+        await world.run(5.0)
+        original = world.api.request
+
+        async def request(method: str, path: str, **more: Any) -> dict[str, Any]:
+            if method == "PATCH" and world.loop.now < 100.0:
+                await asyncio.sleep(15.0)
+                raise KubeError(0, "the API server did not answer in time")
+            return await original(method, path, **more)
+
+        world.api.request = request  # type: ignore[method-assign]
+        await world.run(95.0)
+        late = [at - world.cloud.jobs[job_id].end for job_id, at in world.cloud.seen_end.items()]
+        assert len(late) == 400
+        assert max(late) < 20.0
+        await world.run(120.0)
+        assert all(world.told_at(f"job-{number:03}", "JobSucceeded") is not None for number in range(400))
 
     in_world(main)
