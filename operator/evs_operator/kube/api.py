@@ -142,7 +142,9 @@ class KubeApi:
             raise KubeError(0, Ours(f"{method} {path}: the API server did not answer in time")) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an answer that is no HTTP
             raise KubeError(0, Ours(f"{method} {path}: API server not reachable:", _brief(error))) from error
-        if status != 401 and status < 500:
+        if status == 401:
+            self._cluster.refused()
+        elif status < 500:
             self._answered_at = time.monotonic()
         if 200 <= status < 300:
             if content is None:

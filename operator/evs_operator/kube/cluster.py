@@ -28,6 +28,7 @@ from .way import Way
 __all__ = ["Cluster", "ClusterError", "Login", "load_cluster"]
 
 _LOOK_EVERY: Final = 20.0
+_REFUSED_EVERY: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Cluster:
         self._way = way
         self._reread = reread
         self._now = now
-        self._looked = now()
+        self._looked = self._read_at = now()
+        self._refused = False
         self._digest = way.digest()
         self._unusable = b""
         self._told = ""
@@ -63,7 +65,7 @@ class Cluster:
 
     async def headers(self) -> CIMultiDict[str]:
         """Return the headers that say who asks, with everything renewed where that was due."""
-        if self._now() - self._looked >= _LOOK_EVERY:
+        if self._refused or self._now() - self._looked >= _LOOK_EVERY:
             self._looked = self._now()
             await self._look()
         value, secret = await self._way.authorize()
@@ -99,10 +101,16 @@ class Cluster:
         credential = f"{self.generation} {headers.get('Authorization', '')}"
         return Login(server=self.server, aiohttp_session=session, credential=credential, generation=self.generation)
 
+    def refused(self) -> None:
+        """Have everything read again, the token too: the API server refused it. Seldom, for it may refuse all."""
+        if self._now() - self._read_at >= _REFUSED_EVERY:
+            self._read_at, self._refused = self._now(), True
+
     async def _look(self) -> None:
-        """Take over what changed in the files."""
-        digest = self._way.digest()
-        if digest == self._digest:
+        """Take over what changed in the files, or is to be read again."""
+        digest, refused = self._way.digest(), self._refused
+        self._refused = False
+        if digest == self._digest and not refused:
             return
         try:
             way = await self._reread() if self._reread else self._way
@@ -115,7 +123,7 @@ class Cluster:
             return
         self._way, self._context, self._digest, self._unusable = way, context, way.digest(), b""
         self.generation += 1
-        _log.info("the cluster's configuration changed and was read again")
+        _log.info("the cluster's configuration was read again, for %s", "it was refused" if refused else "it changed")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +142,7 @@ class Login(kopf.AiohttpSession):
 async def load_cluster(kubeconfig: Path | None) -> Cluster:
     """Find the API server; raise ClusterError with one line where no configuration can be used."""
     if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        cluster = Cluster(_in_cluster(SERVICE_ACCOUNT))
+        cluster = Cluster(_in_cluster(SERVICE_ACCOUNT), reread=_reread_in_cluster)
     else:
         named = os.path.expanduser(str(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"))  # noqa: ASYNC240  # once, at start
         cluster = Cluster(await _read(named), reread=lambda: _read(named))
@@ -151,6 +159,10 @@ async def _read(named: str) -> Way:
         raise ClusterError(f"kubeconfig {named}: no such file; use --kubeconfig or KUBECONFIG")
     found = plain_config.read(named)
     return _with_token(found, Path(named)) if found else await official_config.read(named)
+
+
+async def _reread_in_cluster() -> Way:
+    return _in_cluster(SERVICE_ACCOUNT)
 
 
 def _in_cluster(directory: Path) -> Way:

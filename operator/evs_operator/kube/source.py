@@ -120,6 +120,8 @@ class _Logins:
         """Give kopf credentials, and others when the API server refuses them; until cancelled."""
         while True:
             await self.vault.wait_for_emptiness()
+            if self._given:
+                self._cluster.refused()
             await self._close()
             await self._give()
 

@@ -431,3 +431,42 @@ async def test_a_token_that_is_being_replaced_leaves_the_last_one_in_use(
     path.write_text("two\n")
     now += 61
     assert token.read() == "two"
+
+
+async def test_a_credential_that_is_refused_is_read_again_at_once_but_not_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _mounted(tmp_path)
+    valid = b"new-token"
+
+    def answer(asked: bytes) -> bytes:
+        if b"Authorization: Bearer " + valid in asked:
+            return _ok(asked)
+        return b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+
+    server = await _served(tmp_path, "new", answer)
+    (tmp_path / "ca.crt").write_bytes((tmp_path / "new.crt").read_bytes())
+    monkeypatch.setattr(module, "SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.sockets[0].getsockname()[1]))
+    cluster = await load_cluster(None)
+    api = KubeApi(cluster)
+    first = await cluster.login()
+    (tmp_path / "token").write_text("new-token")
+    now = time.monotonic() + 15.0
+    cluster._now = lambda: now
+    with pytest.raises(KubeError) as raised:
+        await api.request("GET", "/api")
+    assert raised.value.status == 401
+    assert await api.request("GET", "/api") == {}
+    second = await cluster.login()
+    assert first != second, "kopf may try it"
+    valid = b"nobody"
+    for _ in range(5):
+        with pytest.raises(KubeError):
+            await api.request("GET", "/api")
+    assert cluster.generation == 2
+    for login in (first, second):
+        await login.aiohttp_session.close()
+    await api.aclose()
+    await _closed(server)
