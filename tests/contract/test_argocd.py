@@ -90,7 +90,10 @@ def test_only_a_suspended_job_counts_otherwise_where_a_sync_waits(
     assert health == ("Healthy" if state.row == SUSPENDED else CONTRACT[state.row].argo)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 @given(STEPS)
 def test_argo_cd_is_right_after_every_step_of_any_history(argo: ArgoCD, steps: list[Step]) -> None:
     for manifest, row in history(steps):

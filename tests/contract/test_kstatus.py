@@ -27,7 +27,10 @@ def test_kstatus_gives_the_message_that_a_person_needs(kstatus: Kstatus) -> None
     assert kstatus.judge(failed.manifest).message == ready["message"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 @given(STEPS)
 def test_kstatus_is_right_after_every_step_of_any_history(kstatus: Kstatus, steps: list[Step]) -> None:
     for manifest, row in history(steps):

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evs_operator.api.reasons import ConnectionReason
@@ -61,7 +61,7 @@ def shown_of(answer: echoes.Answer, redact: Redactor) -> str:
 
 
 @pytest.mark.parametrize("envelope", echoes.ERRORS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(secret=SECRETS, form=st.sampled_from(sorted(FORMS)))
 def test_no_envelope_shows_a_credential_that_it_echoes(envelope: str, secret: str, form: str) -> None:
     answer = echoes.with_headers(echoes.ERRORS[envelope](FORMS[form](secret)), secret)
@@ -69,7 +69,7 @@ def test_no_envelope_shows_a_credential_that_it_echoes(envelope: str, secret: st
     assert not shows(shown, secret), shown
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(secret=SECRETS, form=st.sampled_from(sorted(FORMS)), word=st.sampled_from(["FAIL", "SUCCESS", "RUNNING", ""]))
 def test_no_field_of_a_job_shows_a_credential_that_it_echoes(secret: str, form: str, word: str) -> None:
     written = FORMS[form](secret)

@@ -10,7 +10,7 @@ import time
 import uuid
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evs_operator.observe.literals import Literals
@@ -46,7 +46,7 @@ def test_the_judge_of_these_tests_sees_the_secret_where_nothing_is_taken_out(nam
     assert shows(f"before {FORMS[name](secret)} after", secret)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.data())
 def test_a_made_up_secret_in_any_two_spellings_within_each_other_is_taken_out(data: st.DataObject) -> None:
     secret = data.draw(MADE)
@@ -69,7 +69,7 @@ PIECES = st.one_of(
 TEXTS = st.lists(st.lists(PIECES, max_size=4).map("".join).filter(lambda text: "\0" not in text), max_size=5)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=600)
 @given(TEXTS)
 def test_what_would_be_taken_out_of_a_text_alone_is_found_among_others_too(texts: list[str]) -> None:
     redact = Redactor(SECRETS)
@@ -120,7 +120,6 @@ def test_a_word_after_a_long_secret_stays() -> None:
     assert Redactor()("token=0123456789abcdef went wrong") == "token=*** went wrong"
 
 
-@settings(deadline=None)
 @given(st.lists(st.uuids(), min_size=1, max_size=5), st.datetimes())
 def test_an_id_inside_a_secret_does_not_make_the_id_a_secret(ids: list[uuid.UUID], moment: object) -> None:
     project = ids[0].hex

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evs_operator.observe.beginnings import TELLING, Beginnings
@@ -90,7 +90,7 @@ def whole_runs(text: str) -> Iterator[str]:
             yield said[: len(part) * 6 // 8].decode("latin-1")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.data())
 def test_of_two_secrets_that_a_text_does_not_hold_it_looks_the_same(data: st.DataObject) -> None:
     one, other = data.draw(SECRET), data.draw(SECRET)
@@ -99,7 +99,7 @@ def test_of_two_secrets_that_a_text_does_not_hold_it_looks_the_same(data: st.Dat
     assert shared(one)(text) == shared(other)(text) == shared()(text)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.data())
 def test_how_much_of_a_secret_follows_its_beginning_cannot_be_seen(data: st.DataObject) -> None:
     """Two secrets that begin alike: however far a text goes on with one of them, it looks the same."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evs_operator.api import status as types
@@ -54,7 +54,7 @@ def use(status: EvsJobStatus) -> None:
     assert status.get("observedGeneration", 0) + 1
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(raw=GARBAGE)
 def test_any_status_comes_in_as_our_types_or_not_at_all(raw: Any) -> None:
     use(job_status(raw))

@@ -41,7 +41,7 @@ def kstatus(status: EvsJobStatus, generation: int) -> str:
 REDACT = Redactor([SECRET])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_no_history_breaks_a_truth_rule(steps: list[Step]) -> None:
     status: EvsJobStatus = {}
@@ -97,7 +97,7 @@ def check_step(before: EvsJobStatus, status: EvsJobStatus, step: Step, generatio
     assert SECRET not in str(status)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.sampled_from(["<", "界", "x", '"', "\x01"]),
     st.integers(0, 1100),

@@ -96,7 +96,8 @@ def measure_of(world: World) -> Measure:
 
 
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[*settings.default.suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 @given(first=BODY, second=BODY)
 def test_any_evs_job_comes_through_without_a_fault_and_another_is_followed_beside_it(
@@ -122,7 +123,7 @@ def test_any_evs_job_comes_through_without_a_fault_and_another_is_followed_besid
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(body=st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), JSON | METADATA) | JSON)
 def test_what_is_no_object_at_all_ends_nothing(body: Any) -> None:
     async def main(world: World) -> None:

@@ -88,7 +88,7 @@ class Jobs(RuleBasedStateMachine):
         return self.key_of(entry.namespace, entry.spec) == key
 
 
-Jobs.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+Jobs.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestWhichEvsJobsMeanAConnection = Jobs.TestCase
 
 

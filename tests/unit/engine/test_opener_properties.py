@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evs_operator.api.connection import parse_connection
@@ -70,21 +70,21 @@ def opened(data: Any, **spec: Any) -> World:
     return asyncio.run(within())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.dictionaries(st.sampled_from(["token", "ca.crt", "other"]), VALUES) | JSON)
 def test_any_secret_is_a_credential_or_says_what_is_wrong_with_it(data: Any) -> None:
     opened(data)
     opened(data, **TRUSTING)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(file=FILES)
 def test_any_bundle_is_trusted_or_says_what_is_wrong_with_it(file: bytes) -> None:
     good = base64.b64encode(b"some-token").decode()
     opened({"token": good}, tls={"caBundle": base64.b64encode(file).decode()})
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(spec=SPECS, cluster=st.booleans())
 def test_any_spec_is_read_or_refused_by_its_field(spec: Any, cluster: bool) -> None:
     base = {"endpoint": ENDPOINT, "auth": TOKEN_AUTH}

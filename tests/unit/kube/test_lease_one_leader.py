@@ -79,7 +79,7 @@ class World:
             self.holders.remove(holder)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(trips=st.lists(_TRIPS, min_size=1, max_size=40), replicas=st.lists(_LIVES, min_size=2, max_size=3))
 def test_no_two_processes_lead_at_the_same_time(trips: list[Trip], replicas: list[list[Life]]) -> None:
     async def main() -> None:
@@ -94,7 +94,7 @@ def test_no_two_processes_lead_at_the_same_time(trips: list[Trip], replicas: lis
     in_virtual_time(main())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trips=st.lists(_TRIPS, min_size=1, max_size=20), clocks=st.lists(_CLOCKS, min_size=2, max_size=3))
 def test_once_the_network_is_well_one_process_leads(trips: list[Trip], clocks: list[MachineClock]) -> None:
     async def main() -> None:
