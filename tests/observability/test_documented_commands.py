@@ -38,8 +38,8 @@ from support.watched_operators import World
 
 RUNBOOKS, TROUBLE, INSTALL = "docs/runbooks/README.md", "docs/troubleshooting.md", "docs/install.md"
 PAGES = (RUNBOOKS, TROUBLE, INSTALL)
-COMMANDS = [c for page in PAGES for c in commands(page) if not c.text.startswith("helm ")]
-"""All but those of helm, which tests/chart and tests/e2e/test_helm_wait.py run with the chart."""
+COMMANDS = [c for page in PAGES for c in commands(page) if not c.text.startswith(("helm ", "docker "))]
+"""All but those of helm, which tests/chart and test_helm_wait.py run, and of docker, for which see test_image.py."""
 QUERIES = queries(RUNBOOKS)
 
 _PROXIED = "localhost:8001/api/v1/namespaces/$NS/pods/POD:8080/proxy"
