@@ -18,6 +18,10 @@ COPY requirements/run.txt .
 RUN python3 -m pip install --quiet --no-compile --no-cache-dir --require-hashes --target=/opt/evs-operator -r run.txt \
  && rm -rf /opt/evs-operator/bin
 COPY operator/evs_operator /opt/evs-operator/evs_operator
+# For `kubectl exec`: on the PATH of the image, which has no shell.
+RUN mkdir -p /path \
+ && printf '#!/usr/bin/python3\nimport sys\nfrom evs_operator.cli import main\nsys.exit(main())\n' > /path/evs-operator \
+ && chmod 755 /path/evs-operator && touch -d @0 /path/evs-operator
 # Compiled once, checked by nothing at run time: the root file system is read-only, and the same sources give the same
 # bytes. The generated models of the kubernetes package are never loaded.
 RUN find /opt/evs-operator -name __pycache__ -prune -exec rm -rf {} + \
@@ -32,6 +36,7 @@ LABEL org.opencontainers.image.title="evs-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/evs-operator /opt/evs-operator
+COPY --from=build /path/evs-operator /usr/local/bin/evs-operator
 COPY LICENSE /opt/evs-operator/LICENSE
 # HOME: the kubernetes package wants one, also where no user has the number below. MALLOC_ARENA_MAX: one event loop needs
 # one arena, more only hold memory back.

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from evs_operator import __version__
 
+from .inherited import inherit
 from .introduction import endpoint_lines
 from .observe import logs
 from .observe.redact import Redactor
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.command is None:
         parser.print_help(sys.stderr)
         return _WRONG_USE
+    inherited = [] if flags.command == "run" else inherit(flags)
     try:
         settings = read_settings(flags)
     except SettingsError as error:
@@ -49,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _WRONG_USE
     if flags.command == "endpoints":
         return _list_endpoints(settings)
+    if inherited:
+        print(f"note  flags of the operator in this container: {' '.join(inherited)}")  # noqa: T201  # part of the answer
     logs.configure(settings.log_format, settings.log_level, Redactor())
     try:
         return _in_loop(_command(flags.command), settings)

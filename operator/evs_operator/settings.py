@@ -50,7 +50,7 @@ class Settings:
     `kubeconfig` None leaves the choice to the in-cluster configuration and `KUBECONFIG`; `allow_endpoints` are
     origins or `https://*.domain`, in lower case, besides the public clouds where `default_endpoints`. `allow_auth` are
     the ways to sign in as the operator itself that ClusterEvsConnections may use: `oidc` with the token in
-    `oidc_token_file`, `instanceMetadata`. `connection` (namespace or "", name) and `project` are of `check`.
+    `oidc_token_file`, `instanceMetadata`. `connection` (namespace or "", name), `project` and `as_user` are of `check`.
     """
 
     kubeconfig: Path | None = None
@@ -66,6 +66,7 @@ class Settings:
     log_level: str = "info"
     connection: tuple[str, str] | None = None
     project: str | None = None
+    as_user: str = ""
 
 
 def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +117,7 @@ def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
             metavar="NS/NAME|NAME",
             help="try this EvsConnection, or this ClusterEvsConnection, and say what is wrong with it",
         )
+        add("--as", metavar="USER", help="look at the rights of this user, such as system:serviceaccount:NS:NAME")
         add("--project", metavar="ID", help="project to ask --connection for; default: the connection's")
     if run:
         add("--http-address", metavar="HOST:PORT", help="/healthz, /readyz and /metrics; default: :8080")
@@ -138,6 +140,7 @@ def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.env
         log_level=read.one("log_level", _log_level, "info"),
         connection=read.one("connection", _connection, None),
         project=read.one("project", _project, None),
+        as_user=read.one("as", _user, ""),
     )
 
 
@@ -224,6 +227,12 @@ def _connection(value: str) -> tuple[str, str]:
 def _project(value: str) -> str:
     if not _PROJECT.fullmatch(value):
         raise SettingsError("write the project's id, 32 lower-case hexadecimal digits")
+    return value
+
+
+def _user(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise SettingsError("write the name of a user, such as system:serviceaccount:NAMESPACE:NAME")
     return value
 
 

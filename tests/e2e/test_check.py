@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from controlplane import ControlPlane
-from support.operator_process import Objects, operator_rules
+from support.operator_process import Objects, custom, eventually, install_crds, operator_rules, start_operator
 from support.scripted_cloud import TOKEN, ScriptedCloud
 
 
@@ -61,3 +66,74 @@ def test_the_lease_is_looked_at_where_leader_election_is_asked_for(crds: Control
         assert f"FAIL  permission to {verb} leases.coordination.k8s.io in namespace {namespace}" in out
     out = check(crds.admin_kubeconfig, *flags, "--leader-elect")[1]
     assert f"ok    permission to update leases.coordination.k8s.io in namespace {namespace}" in out
+
+
+@pytest.fixture
+def empty(namespace: str) -> Iterator[ControlPlane]:
+    """Give a control plane with our CRDs and nothing else of ours."""
+    with ControlPlane.start() as plane:
+        install_crds(plane)
+        plane.kubectl("create", "namespace", "evs-operator")
+        yield plane
+
+
+def _lease(age: float, holder: str = "pod-a") -> str:
+    renewed = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed}
+    return json.dumps(
+        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "evs-operator"}, "spec": spec}
+    )
+
+
+def test_check_says_whether_an_operator_is_at_work(empty: ControlPlane, operator_kubeconfig: Path) -> None:
+    def said() -> tuple[int, str]:
+        code, out = check(empty.admin_kubeconfig)
+        (line,) = [line for line in out.splitlines() if "operator at work" in line]
+        return code, line
+
+    code, line = said()
+    assert (code, line.startswith("FAIL  operator at work: no: there is neither")) == (1, True)
+    empty.kubectl("-n", "evs-operator", "apply", "-f", "-", input=_lease(age=3))
+    assert said() == (0, "ok    operator at work: pod-a holds the Lease")
+    empty.kubectl("-n", "evs-operator", "apply", "-f", "-", input=_lease(age=300))
+    code, line = said()
+    assert (code, "nobody holds the Lease evs-operator/evs-operator" in line) == (1, True)
+    empty.kubectl("-n", "evs-operator", "delete", "lease", "evs-operator")
+    empty.kubectl("apply", "--server-side", "-k", "deploy/")
+    code, line = said()
+    assert (code, "Deployment evs-operator/evs-operator has no pod that is available" in line) == (1, True)
+    status = json.dumps({"status": {"replicas": 1, "availableReplicas": 1, "readyReplicas": 1}})
+    empty.kubectl(
+        *("-n", "evs-operator", "patch", "deployment", "evs-operator"),
+        *("--subresource=status", "--type=merge", "-p", status),
+    )
+    assert said() == (0, "ok    operator at work: Deployment evs-operator/evs-operator has 1 available")
+
+
+def test_without_the_right_to_look_it_cannot_be_told_and_an_object_that_waits_tells(
+    crds: ControlPlane, namespace: str, operator_kubeconfig: Path, cloud: ScriptedCloud, objects: Objects
+) -> None:
+    kubeconfig = crds.kubeconfig_for(namespace, "operator", operator_rules())
+    flags = ("--namespace", namespace, "--operator-namespace", namespace)
+    assert "note  operator at work: cannot be told: no right to look for" in check(kubeconfig, *flags)[1]
+    objects.apply(custom("EvsJob", "waits", jobId="a" * 32))
+
+    def told() -> bool:
+        code, out = check(kubeconfig, *flags)
+        return code == 1 and f"FAIL  operator at work: no: EvsJob {namespace}/waits waits" in out
+
+    eventually(told, 60)
+    with start_operator(operator_kubeconfig, "--namespace", namespace, "--allow-endpoint", cloud.url):
+        eventually(lambda: not told(), 30)
+
+
+def test_the_rights_of_another_account_are_looked_at(crds: ControlPlane, namespace: str) -> None:
+    crds.kubeconfig_for(namespace, "poor", operator_rules()[:1])
+    account = f"system:serviceaccount:{namespace}:poor"
+    flags = ("--namespace", namespace, "--operator-namespace", namespace)
+    code, out = check(crds.admin_kubeconfig, *flags, "--as", account)
+    assert code == 1
+    assert f"FAIL  permission to get secrets in namespace {namespace}: not held: grant it to {account}" in out
+    assert f"ok    permission to list evsjobs.evs-operator.dev in namespace {namespace}" in out
+    assert "FAIL  permission" not in check(crds.admin_kubeconfig, *flags)[1]
+    assert check(crds.admin_kubeconfig, "--as", "")[0] == 2

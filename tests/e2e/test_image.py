@@ -53,6 +53,12 @@ def test_the_image_runs_the_operator_as_a_numeric_user_that_is_not_root(image: I
     assert image.config["Labels"]["org.opencontainers.image.version"] == __version__
 
 
+def test_the_command_is_on_the_path_of_the_image_for_those_who_exec_into_a_pod(image: Image, root: Path) -> None:
+    command = ["chroot", "--userspec=65532:65532", str(root), "evs-operator", "--version"]
+    said = subprocess.run(command, env=image.environment, capture_output=True, text=True, check=True)
+    assert said.stdout == f"evs-operator {__version__}\n"
+
+
 def test_the_image_holds_no_compiler_no_pip_and_nothing_of_the_tests(root: Path) -> None:
     names = {name for _, _, files in os.walk(root) for name in files}
     assert not names & {"pip", "pip3", "gcc", "cc", "make", "uv", "conftest.py"}

@@ -71,6 +71,8 @@ def _object(arguments: list[str], target: str) -> dict[str, Any]:
 
 
 def _run_here(command: list[str]) -> int:
+    if command[0] == "evs-operator":  # on the PATH of the image
+        command = [IN_IMAGE, "-m", "evs_operator", *command[1:]]
     if command[0] != IN_IMAGE:
         print(f"{command[0]} is not in the image", file=sys.stderr)
         return 127

@@ -1,4 +1,4 @@
-"""What `run` needs: the API server, the CRDs, the permissions; and how the connections stand."""
+"""What `run` needs: the API server, the CRDs, the permissions; is one at work; and how the connections stand."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from evs_operator.kube.access import CLUSTER_RIGHTS, KINDS, LEASE_RIGHTS, RIGHTS
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.settings import Settings
 
+from .at_work import check_at_work
 from .report import Report
 
 
@@ -26,10 +27,12 @@ async def check_installation(api: KubeApi, settings: Settings, report: Report) -
         _report_crd(kind, served, missing, report)
     namespaces: list[str] = list(settings.namespaces) or [""]
     for namespace in namespaces:
-        await _check_rights(api, RIGHTS, namespace, report)
-    await _check_rights(api, CLUSTER_RIGHTS, "", report)
+        await _check_rights(api, RIGHTS, namespace, report, settings.as_user)
+    await _check_rights(api, CLUSTER_RIGHTS, "", report, settings.as_user)
     if settings.leader_elect:
-        await _check_rights(api, LEASE_RIGHTS, settings.operator_namespace, report)
+        await _check_rights(api, LEASE_RIGHTS, settings.operator_namespace, report, settings.as_user)
+    if served:
+        await check_at_work(api, settings, report)
     for kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
         if kind in served:
             await _check_connections(api, kind, namespaces, report)
@@ -50,17 +53,18 @@ def _report_crd(
         report.line(True, what, f"{VERSION} served, with every field of this version")
 
 
-async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, report: Report) -> None:
+async def _check_rights(api: KubeApi, rights: Iterable[Right], namespace: str, report: Report, user: str = "") -> None:
     where = f" in namespace {namespace}" if namespace else ""
+    whom = user or "the ServiceAccount"
     for right in rights:
         may = await objects.allowed(
-            api, right.verb, right.group, right.resource, namespace, right.subresource, right.name
+            api, right.verb, right.group, right.resource, namespace, right.subresource, right.name, user
         )
         if may or not right.optional:
             report.line(
                 may,
                 f"permission to {right}{where}",
-                "" if may else "not held: grant it to the ServiceAccount",
+                "" if may else f"not held: grant it to {whom}",
             )
         else:
             report.note(f"permission to {right}", f"not held: {right.without}")

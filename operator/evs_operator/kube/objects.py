@@ -135,9 +135,16 @@ async def namespace_labels(api: KubeApi, namespace: str) -> Mapping[str, str]:
 
 
 async def allowed(
-    api: KubeApi, verb: str, group: str, resource: str, namespace: str = "", subresource: str = "", name: str = ""
+    api: KubeApi,
+    verb: str,
+    group: str,
+    resource: str,
+    namespace: str = "",
+    subresource: str = "",
+    name: str = "",
+    user: str = "",
 ) -> bool:
-    """Ask the API server whether we may do something."""
+    """Ask the API server whether we may do something, or whether `user` may, which needs a right of its own."""
     attributes = {
         "verb": verb,
         "group": group,
@@ -146,16 +153,27 @@ async def allowed(
         "namespace": namespace,
         "name": name,
     }
+    kind = "SubjectAccessReview" if user else "SelfSubjectAccessReview"
+    whose = {"user": user, "groups": _groups(user)} if user else {}
     answer = await api.request(
         "POST",
-        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        f"/apis/authorization.k8s.io/v1/{kind.lower()}s",
         body={
             "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
+            "kind": kind,
+            "spec": {"resourceAttributes": attributes, **whose},
         },
     )
     return _mapping(answer.get("status")).get("allowed") is True
+
+
+def _groups(user: str) -> list[str]:
+    """Return the groups that Kubernetes itself gives to a user of this name."""
+    system, _, account = user.partition("serviceaccount:")
+    if system != "system:" or ":" not in account:
+        return ["system:authenticated"]
+    namespace = account.partition(":")[0]
+    return ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
 
 
 def _not_ours(method: str, path: str) -> KubeError:
