@@ -56,8 +56,8 @@ def test_a_change_of_a_golden_status_is_told_in_the_changelog() -> None:
     """Readers rely on the status: who changes one says so to them.
 
     tests/golden/CHANGES quotes lines of the changelog, and below each the states that it told of with the digest that
-    they got. It only grows: a state that changed comes again below a line that is not yet quoted; a state that is new
-    may come below any.
+    they got. From the first release on it only grows: a state that changed comes again below a line that is not yet
+    quoted; a state that is new may come below any. Before it there is nobody to tell, and the digests are exchanged.
     """
     sections = _ledger()
     told = {name: (digest, line) for line, states in sections.items() for name, digest in states.items()}
