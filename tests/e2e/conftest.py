@@ -11,6 +11,7 @@ from controlplane import ControlPlane
 from support.deployed import DEPLOY, NAMESPACE, SERVICE_ACCOUNT
 from support.operator_process import Objects, OperatorProcess, start_operator
 from support.scripted_cloud import ScriptedCloud, scripted_cloud
+from support.siege import Siege, siege
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,25 @@ def operator(operator_kubeconfig: Path, namespace: str, cloud: ScriptedCloud) ->
     """Give a running operator for the namespace of the test."""
     with start_operator(operator_kubeconfig, "--namespace", namespace, "--allow-endpoint", cloud.url) as operator:
         yield operator
+
+
+@pytest.fixture(scope="module")
+def _besieged(
+    crds: ControlPlane,
+    operator_kubeconfig: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Siege]:
+    label = request.module.__name__.rpartition("test_isolation")[2].strip("_") or "one"
+    flags, names = getattr(request.module, "FLAGS", ()), getattr(request.module, "NAMES", "")
+    directory = tmp_path_factory.mktemp("names")
+    with siege(crds, operator_kubeconfig, NAMESPACE, label, directory, *flags, names=names) as it:
+        yield it
+
+
+@pytest.fixture
+def it(_besieged: Siege) -> Iterator[Siege]:
+    """Give two tenants, an operator and an endpoint of the attacker's; what the attacker made goes afterwards."""
+    _besieged.operator.wait_ready()
+    yield _besieged
+    _besieged.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ class ScriptedCloud:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.calls: Counter[str] = Counter()
+        self.times: dict[str, list[float]] = {}
+        """When each job was asked for, in monotonic seconds."""
         self.tokens = {TOKEN}
         self.seen: set[tuple[str, str | None]] = set()
         self.asked = threading.Condition()
@@ -56,6 +59,7 @@ class ScriptedCloud:
         """Count a call and return its answer."""
         with self.asked:
             self.calls[job_id] += 1
+            self.times.setdefault(job_id, []).append(time.monotonic())
             self.seen.add((job_id, token))
             self.asked.notify_all()
         if token not in self.tokens:
