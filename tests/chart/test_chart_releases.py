@@ -185,6 +185,42 @@ def test_crds_that_somebody_applied_are_taken_over_where_helm_is_told_to(plane: 
     assert _exists(plane, "crd", *CRDS)
 
 
+@pytest.mark.parametrize("before", ["the CRDs", "all of deploy/"])
+def test_what_kubectl_had_applied_is_upgraded_by_helm_once_it_was_told_so(
+    plane: ControlPlane, releases: Helm, tmp_path: Path, before: str
+) -> None:
+    if releases.run("version", "--short").startswith("v3."):
+        pytest.skip("Helm 3 does not ask who owns a field")
+    namespace = "evs-operator"  # that of deploy/
+    where = ("--namespace", namespace)
+    applied = ("-f", str(ROOT / "crds")) if before == "the CRDs" else ("-k", str(ROOT / "deploy"))
+    plane.kubectl("apply", "--server-side", *applied)
+    _install(releases, namespace, {}, CHART, "--take-ownership")
+    _changed_chart(tmp_path / "first", "The first change.")
+    with pytest.raises(HelmError, match="conflict"):
+        releases.run("upgrade", RELEASE, str(tmp_path / "first"), *where)
+    releases.run("upgrade", RELEASE, str(tmp_path / "first"), *where, "--force-conflicts")
+    assert _described(plane) == "The first change."
+    _changed_chart(tmp_path / "second", "The second change.")
+    releases.run("upgrade", RELEASE, str(tmp_path / "second"), *where)
+    assert _described(plane) == "The second change."
+    releases.run("uninstall", RELEASE, *where)
+
+
+def _changed_chart(chart: Path, words: str) -> None:
+    """Write a chart whose EvsJob is described in other words."""
+    shutil.copytree(CHART, chart)
+    path = chart / "files" / "crds" / "evs-operator.dev_evsjobs.yaml"
+    crd = yaml.safe_load(path.read_text())
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = words
+    path.write_text(yaml.safe_dump(crd, sort_keys=False))
+
+
+def _described(plane: ControlPlane) -> str:
+    path = "jsonpath={.spec.versions[0].schema.openAPIV3Schema.description}"
+    return plane.kubectl("get", "crd", CRDS[0], "-o", path).stdout
+
+
 def test_one_namespace_is_served_without_any_cluster_wide_right_of_operator_and_installer(
     plane: ControlPlane, helm: Helm, cloud: ScriptedCloud
 ) -> None:
