@@ -22,6 +22,7 @@ from evs_operator.core.observation import Observation
 from evs_operator.core.phase import PENDING, Phase, phase_of
 from evs_operator.core.schedule import PollHistory
 
+from .bulk import packed, unpacked
 from .foreign_writes import NOBODY, last_writer
 from .meant import Meant, Place
 
@@ -55,10 +56,10 @@ class Entry:
     say that it waits for its first call, `say_at` when that is looked at again.
 
     `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about. `status` is what is
-    stored. `ours` is what was there before somebody else wrote it, None where nobody did; `spoiled` tells that this was
-    done to a finished EvsJob, of which only `completion` is known by then. `tried` are statuses of ours that may have
-    been stored or not, `mended` is when one was last put right. `fault` says what we stumbled over, until its status
-    says so.
+    stored, without a large bulk, which `bulk` has packed. `ours` is what was there before somebody else wrote it, None
+    where nobody did; `spoiled` tells that this was done to a finished EvsJob, of which only `completion` is known by
+    then. `tried` are statuses of ours that may have been stored or not, `mended` is when one was last put right.
+    `fault` says what we stumbled over, until its status says so.
 
     `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
     `busy` while a worker has it in hand.
@@ -109,6 +110,12 @@ class Entry:
     tried: tuple[EvsJobStatus, ...] = ()
     mended: float = 0.0
     say_at: float = 0.0
+    bulk: bytes = b""
+
+    @property
+    def whole_status(self) -> EvsJobStatus:
+        """The status that is stored, its sub-jobs included."""
+        return unpacked(self.status, self.bulk)
 
     @property
     def request_open(self) -> bool:
@@ -205,7 +212,7 @@ class Store:
         """Take what is stored as right: a look has shown it, or cannot show anything else."""
         if entry.ours is not None or entry.spoiled:
             entry.spoiled, entry.ours, entry.tried = False, None, ()
-            self._take_status(entry, entry.status)
+            self._take_status(entry, entry.whole_status)
             self.meant.update(entry)
 
     def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
@@ -241,7 +248,7 @@ class Store:
         if entry.finished:
             entry.spoiled = True
         elif last_writer(metadata) != FIELD_MANAGER and entry.ours is None:
-            entry.ours = entry.status
+            entry.ours = entry.whole_status
 
     def _take_spec(self, entry: Entry, raw: object) -> None:
         previous = entry.spec
@@ -267,13 +274,14 @@ class Store:
             entry.completion = status.get("completionTime")
         entry.handled = status.get("lastHandledReconcileAt")
         entry.phase = phase_of(status)
-        entry.status = status
+        # that of a finished EvsJob is dropped in a moment
+        entry.status, entry.bulk = (status, b"") if entry.finished else packed(status)
 
 
 def shrink(entry: Entry) -> None:
     """Drop what a finished EvsJob does not need until it changes again."""
     if entry.finished:
-        entry.status, entry.tried = {}, ()
+        entry.status, entry.bulk, entry.tried = {}, b"", ()
         entry.pending = entry.history = None
 
 
@@ -285,7 +293,7 @@ def _is_foreign(entry: Entry, status: EvsJobStatus, metadata: Mapping[str, objec
     if entry.spoiled or any(same_status(status, tried) for tried in entry.tried):
         return False
     if not entry.finished or entry.status:
-        return not same_status(status, entry.status)
+        return not same_status(status, entry.whole_status)
     before = entry.completion, entry.handled, entry.observed_generation
     after = status.get("completionTime"), status.get("lastHandledReconcileAt"), status.get("observedGeneration")
     return before != after or entry.phase is not phase_of(status) or last_writer(metadata) not in _NOT_FOREIGN

@@ -150,7 +150,7 @@ class StatusWriter:
             if whole is None:
                 return
             status = self._refused.acceptable(entry.uid, whole)
-            if same_status(status, entry.status):
+            if same_status(status, entry.whole_status):
                 if not entry.spoiled or is_finished(status):
                     self._store.confirmed(entry)
                 return
@@ -268,7 +268,7 @@ def known_of(entry: Entry, observation: Observation | None) -> EvsJobStatus:
     if entry.ours is not None:
         return entry.ours
     if not entry.spoiled or not isinstance(observation, JobSeen) or entry.spec is None:
-        return entry.status
+        return entry.whole_status
     kept: EvsJobStatus = {"jobId": entry.spec.job_id, "conditions": []}
     if entry.completion is not None:
         kept["completionTime"] = entry.completion
