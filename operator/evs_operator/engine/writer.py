@@ -174,7 +174,7 @@ class StatusWriter:
     async def _send(self, entry: Entry, status: EvsJobStatus) -> str:
         """Apply a status; where many hang already it is not sent, so that workers are left to poll meanwhile."""
         if self._under_way >= _MOST_UNDER_WAY and self._clock() - self._answered_at >= _HANGING:
-            raise KubeError(0, f"the API server does not answer: {self._under_way} statuses are under way")
+            raise KubeError(0, Ours(f"the API server does not answer: {self._under_way} statuses are under way"))
         if not self._under_way:
             self._answered_at = self._clock()
         self._under_way += 1
