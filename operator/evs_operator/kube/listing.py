@@ -18,7 +18,7 @@ from .api import ANSWER_BYTES, AnswerTooLargeError, KubeApi, KubeError
 
 PAGE_BYTES: Final = 4 * 1024 * 1024
 _FIRST: Final = 25
-_MOST: Final = 200
+_MOST: Final = 250
 _SHRINKS_BY: Final = 4
 
 

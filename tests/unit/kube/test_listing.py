@@ -46,7 +46,7 @@ async def test_ten_thousand_ordinary_objects_take_few_pages(server: FakeApiServe
     server.objects = [evsjob(f"job-{n}") for n in range(10_000)]
     assert await _names(api) == [item["metadata"]["name"] for item in server.objects]
     assert len(server.asked) <= 55
-    assert max(_limits(server)) == 200
+    assert max(_limits(server)) == 250
 
 
 @pytest.mark.parametrize("ordinary", [0, 700], ids=["from the first on", "after ordinary ones"])
@@ -70,7 +70,7 @@ async def test_a_page_of_wide_objects_is_never_held_whole(server: FakeApiServer,
 async def test_pages_grow_again_behind_wide_objects(server: FakeApiServer, api: KubeApi) -> None:
     server.objects = [_wide(f"a-{n}", 1_000_000) for n in range(8)] + [evsjob(f"b-{n}") for n in range(2_000)]
     assert len(await _names(api)) == 2_008
-    assert _limits(server)[-1] == 200
+    assert _limits(server)[-1] == 250
     assert len(server.asked) < 40
 
 
