@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import string
 import tracemalloc
@@ -75,6 +76,7 @@ def test_a_thousand_large_statuses_fit_into_160_mib() -> None:
         for number in range(100):
             metadata = {"uid": f"u{number}", "namespace": "ns", "name": "j", "resourceVersion": "1", "generation": 1}
             store.apply(None, {"metadata": metadata, "spec": {"jobId": "job-id-1"}, "status": large(number)})
+        gc.collect()
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
