@@ -7,9 +7,7 @@ and in all. What a read finds is the business of whoever is called for it.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -17,6 +15,7 @@ from .clock import Clock
 from .faults import Faults
 from .rounds import due_reads
 from .session import Session, title
+from .session_tasks import SessionTasks
 
 _AT_ONCE: Final = 64
 _OF_NAMESPACE: Final = 32
@@ -32,11 +31,11 @@ class SecretLooks:
         self._look = look
         self._clock = clock
         self._faults = Faults(clock, _log)
-        self._running: dict[Session, asyncio.Future[None]] = {}
+        self._running = SessionTasks(self._ended)
 
     def start_due(self, sessions: Iterable[Session]) -> None:
         """Start the reads that are due."""
-        running = Counter(session.key.namespace for session in self._running)
+        running = self._running.by_namespace()
         waiting = [session for session in sessions if session not in self._running]
         if self._faults:
             waiting = [session for session in waiting if not self._faults.waits(title(session.key))]
@@ -46,20 +45,14 @@ class SecretLooks:
                 return
             if running[namespace] < _OF_NAMESPACE:
                 running[namespace] += 1
-                task = asyncio.ensure_future(self._look(session))
-                self._running[session] = task
-                task.add_done_callback(functools.partial(self._ended, session))
+                self._running.add(session, asyncio.ensure_future(self._look(session)))
 
     async def aclose(self) -> None:
         """End the reads that run."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._running.aclose()
 
-    def _ended(self, session: Session, task: asyncio.Future[None]) -> None:
-        del self._running[session]
-        if not task.cancelled() and isinstance(fault := task.exception(), Exception):
+    def _ended(self, session: Session, fault: Exception | None) -> None:
+        if fault is not None:
             self._stumbled(session, fault)
         else:
             self._faults.over(title(session.key))

@@ -9,10 +9,9 @@ to an endpoint that hangs waits for them alone.
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
@@ -21,6 +20,7 @@ from evs_operator.cloud import errors
 from .clock import Clock
 from .faults import Faults
 from .session import Session, title
+from .session_tasks import SessionTasks
 from .sessions import Sessions
 
 _LEFT_TO_JOBS: Final = 3.0
@@ -41,7 +41,7 @@ class Verification:
     def __init__(self, sessions: Sessions, clock: Clock) -> None:
         self._sessions = sessions
         self._clock = clock
-        self._running: dict[Session, asyncio.Task[None]] = {}
+        self._running = SessionTasks(self._ended)
         self._again: dict[Session, tuple[float, float]] = {}
         self._served: dict[str, int] = {}
         self._turn = itertools.count(1)
@@ -51,16 +51,14 @@ class Verification:
         """Start the calls that are due."""
         present = set(sessions)
         self._again = {session: again for session, again in self._again.items() if session in present}
-        for session, task in self._running.items():
+        for session in self._running:
             if session not in present:  # it was changed or deleted: nobody waits for this answer
-                task.cancel()
+                self._running.cancel(session)
         for session in self._in_turns(present):
             if len(self._running) >= _AT_ONCE:
                 return
             self._served[session.key.namespace] = next(self._turn)
-            task = asyncio.create_task(self._verify(session), name="verify")
-            self._running[session] = task
-            task.add_done_callback(functools.partial(self._ended, session))
+            self._running.add(session, asyncio.create_task(self._verify(session), name="verify"))
 
     def _in_turns(self, present: Collection[Session]) -> Iterator[Session]:
         """Yield whom to call for: by the namespace that waited longest, within it what was never tried first."""
@@ -74,7 +72,7 @@ class Verification:
                 ):
                     waiting[session.key.namespace].append(session)
         self._served = {name: turn for name, turn in self._served.items() if name in waiting}
-        running = Counter(session.key.namespace for session in self._running)
+        running = self._running.by_namespace()
         for namespace in sorted(waiting, key=lambda name: self._served.get(name, 0)):
             room = (1 if namespace else _OF_CLUSTER) - running[namespace]
             yield from sorted(waiting[namespace], key=self._since)[: max(room, 0)]
@@ -84,14 +82,10 @@ class Verification:
 
     async def aclose(self) -> None:
         """End the calls that run."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._running.aclose()
 
-    def _ended(self, session: Session, task: asyncio.Task[None]) -> None:
-        del self._running[session]
-        if not task.cancelled() and isinstance(fault := task.exception(), Exception):
+    def _ended(self, session: Session, fault: Exception | None) -> None:
+        if fault is not None:
             wait = self._faults.met(title(session.key), "not verified", fault)
             self._again[session] = self._clock() + wait, wait
 
