@@ -6,6 +6,7 @@ status is not looked at here (`core.decide`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -37,11 +38,18 @@ Observed = tuple[Session | None, str | None, Observation | None]
 
 
 class Inquiry:
-    """Asks about EvsJobs; `calls` are those under way."""
+    """Asks about EvsJobs; `calls` are those under way. `wake` is called with those whose cloud is well again."""
 
-    def __init__(self, sessions: Sessions, durations: Durations, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        durations: Durations,
+        metrics: Metrics,
+        clock: Clock,
+        wake: Callable[[Iterable[Entry]], None],
+    ) -> None:
         self.calls = CallsUnderWay()
-        self.recovery = Recovery(clock)
+        self._recovery = Recovery(clock, wake)
         self._sessions = sessions
         self._durations = durations
         self._metrics = metrics
@@ -100,7 +108,7 @@ class Inquiry:
             self.calls.end(entry.uid)
         entry.failures = 0
         budget.answered(self._clock(), started)
-        self.recovery.succeeded(budget, entry)
+        self._recovery.succeeded(budget, entry)
         previous = entry.history
         entry.history = intervals.told(entry, session.uid, job, self._clock)
         if not entry.finished:
@@ -112,9 +120,9 @@ class Inquiry:
     def _note_trouble(self, budget: Budget, entry: Entry, error: errors.CloudError) -> None:
         """Tell those who wait for this cloud whether it is well again."""
         if isinstance(error, _OF_THE_SIDE):
-            self.recovery.failed(budget, entry)
+            self._recovery.failed(budget, entry)
         elif not error.shared and not error.signing_in and not isinstance(error, errors.RateLimited):
-            self.recovery.succeeded(budget, entry)
+            self._recovery.succeeded(budget, entry)
 
     async def _failed(
         self, session: Session, client: Caller, budget: Budget, error: errors.CloudError, started: float

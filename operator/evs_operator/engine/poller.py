@@ -11,7 +11,6 @@ import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
-from evs_operator.api.conditions import timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.core.durations import Durations
 from evs_operator.core.observation import Observation, Trouble
@@ -27,12 +26,13 @@ from .clock import Clock
 from .dispatcher import Route
 from .due_times import AFTER, DueTimes
 from .faults import Faults, in_words
+from .first_call import what_it_waits_for
 from .foreign_writes import EVERY
 from .inquiry import Inquiry, Observed, note_connection
 from .lane import CallBudget
 from .recovery import Recovery, in_turns
 from .scheduler import Scheduler
-from .session import Session, title
+from .session import Session
 from .sessions import Sessions
 from .store import Entry, Store, shrink
 from .writer import StatusWriter
@@ -73,10 +73,8 @@ class Poller:
         self._clock = clock
         self._woken: set[str] = set()
         self._faults = Faults(clock, _log)
-        self._inquiry = Inquiry(sessions, durations, metrics, clock)
-        self._inquiry.recovery.wake = self._try_again
-        self._writes = Recovery(clock)
-        self._writes.wake = self._write_again
+        self._inquiry = Inquiry(sessions, durations, metrics, clock, self._try_again)
+        self._writes = Recovery(clock, self._write_again)
         self.due = DueTimes(clock, durations, lambda entry: writer.subject_of(entry, None))
 
     def route_of(self, entry: Entry) -> Route | None:
@@ -109,7 +107,7 @@ class Poller:
             if entry.pending is None:
                 entry.write_failures = 0
         except KubeError as error:
-            if error.status in (0, 429) or error.status >= 500:
+            if error.passing:
                 self._writes.failed(self._writer, entry)
             unwritten.failed(entry, error, self._clock())
             self._warn(entry, error)
@@ -257,26 +255,11 @@ class Poller:
         try:
             if session is not None:
                 note_connection(entry, session.key)
-                await self._writer.write(entry, Trouble(Reason.PENDING, self._wait_for(session)), None, None)
+                waits = Trouble(Reason.PENDING, what_it_waits_for(session, self._clock))
+                await self._writer.write(entry, waits, None, None)
         except KubeError as error:  # the answer of the call is written in any case
             self._warn(entry, error)
         self._scheduler.remind(entry, self._clock())
-
-    def _wait_for(self, session: Session) -> str:
-        """Say what keeps the first call of an EvsJob away, and until when."""
-        budget, now = session.budget, self._clock()
-        if session.credentials is None:
-            return f"waiting for the first call: the Secrets of {title(session.key)} are being read"
-        if now < budget.paused_until:
-            until = timestamp(self._clock.moment(budget.paused_until))
-            return f"waiting for the first call: the cloud asked for a pause (HTTP 429) until {until}"
-        if not budget.is_short(now):
-            return f"waiting for the first call: earlier calls of {title(session.key)} have not been answered yet"
-        until = timestamp(self._clock.moment(now + budget.waiting / budget.rate + 1.0))
-        return (
-            f"waiting for the first call, expected by {until}: {budget.waiting} EvsJobs wait for the calls of "
-            f"{title(session.key)}, at most {budget.rate:.3g} a second"
-        )
 
     async def _tell_fault(self, entry: Entry) -> None:
         """Say in the status what we stumbled over; then the EvsJob is left alone until its turn."""

@@ -44,11 +44,11 @@ def in_turns(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 class Recovery:
-    """Knows who waits for which side; a side is any object that lives as long as it is one."""
+    """Knows who waits for which side, and wakes them; a side is any object that lives as long as it is one."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self.wake: Callable[[Sequence[Entry]], None] = lambda entries: None
+    def __init__(self, now: Callable[[], float], wake: Callable[[Sequence[Entry]], None]) -> None:
         self._now = now
+        self._wake = wake
         self._troubles: WeakKeyDictionary[object, _Trouble] = WeakKeyDictionary()
 
     def failed(self, side: object, entry: Entry) -> None:
@@ -78,4 +78,4 @@ class Recovery:
         for one in woken:
             one.woken_at, one.probes = now, False
         if woken:
-            self.wake(woken)
+            self._wake(woken)

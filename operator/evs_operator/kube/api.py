@@ -46,6 +46,11 @@ class KubeError(Exception):
         self.message = message
         self.retry_after = retry_after
 
+    @property
+    def passing(self) -> bool:
+        """True where the API server did not answer, asks to wait or has trouble of its own."""
+        return self.status in (0, 429) or self.status >= 500
+
 
 class AnswerTooLargeError(KubeError):
     """The answer was larger than the caller can hold; it was not read to its end."""
@@ -151,7 +156,7 @@ class KubeApi:
                 raise AnswerTooLargeError(status, Ours(f"{method} {path}: the answer has more than {most} bytes"))
             return Answer(_object(content, f"{method} {path}"), len(content))
         said = _said(content) or f"HTTP {status}"
-        raise KubeError(status, Ours(f"{method} {path}:", said, path.split("/")), _seconds(retry_after))
+        raise KubeError(status, Ours(f"{method} {path}:", said, path.split("/")), retry_seconds(retry_after))
 
     async def _headers(self, what: str) -> CIMultiDict[str]:
         try:
@@ -206,7 +211,8 @@ def _said(content: bytes | None) -> str:
     return " ".join(message.split())[:_MESSAGE] if isinstance(message, str) else ""
 
 
-def _seconds(retry_after: str) -> float:
+def retry_seconds(retry_after: str) -> float:
+    """Return the seconds that a Retry-After header names, 0 if it names none or has more than five digits."""
     return float(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6 else 0.0
 
 

@@ -139,7 +139,7 @@ class EventRecorder:
                 if error.status in (400, 422) and happened.transition.note != LEFT_OUT:
                     happened = replace(happened, transition=replace(happened.transition, note=LEFT_OUT))
                     continue
-                if (error.status not in (0, 429) and error.status < 500) or attempt == _TRIES:
+                if not error.passing or attempt == _TRIES:
                     self._drop(key.namespace, error.message)
                     return
                 await asyncio.sleep(_RETRY_AFTER)

@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
+from evs_operator.api.stored import mapping
+
 from .plain_config import ClusterError
 
 _PROVIDERS: Final = frozenset({"gcp", "oidc"})
@@ -51,7 +53,7 @@ def extras_of(named: str) -> Extras:
         return Extras(context_name)
     path, user = _entry(files, "users", "user", context["user"])
     token_file = user.get("tokenFile")
-    provider = _mapping(user.get("auth-provider")).get("name")
+    provider = mapping(user.get("auth-provider")).get("name")
     if provider is not None and provider not in _PROVIDERS:
         raise ClusterError(f"auth-provider {provider}: use an exec plugin instead")
     return Extras(context_name, _impersonation(user), path.parent / str(token_file) if token_file else None)
@@ -72,7 +74,7 @@ def _entry(
         items = config.get(kind)
         for item in items if isinstance(items, list) else ():
             if isinstance(item, dict) and item.get("name") == name:
-                return path, _mapping(item.get(key))
+                return path, mapping(item.get(key))
     raise ClusterError(f"{key} {name} is not there")
 
 
@@ -96,7 +98,7 @@ def _impersonation(user: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     if user.get("as-uid"):
         headers.append(("Impersonate-Uid", user["as-uid"]))
     headers += [("Impersonate-Group", group) for group in _list(user, "as-groups")]
-    extra = _mapping(user.get("as-user-extra"))
+    extra = mapping(user.get("as-user-extra"))
     for key in extra:
         header = f"Impersonate-Extra-{quote(str(key).lower(), safe='')}"
         headers += [(header, value) for value in _list(extra, key)]
@@ -111,7 +113,3 @@ def _list(holder: Mapping[str, object], key: str) -> list[object]:
     if not isinstance(found, list):
         raise ClusterError(f"{key} must be a list")
     return found
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}

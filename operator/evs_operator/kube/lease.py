@@ -25,10 +25,11 @@ from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import quote
 
+from evs_operator.api.stored import mapping
 from evs_operator.observe.wording import Ours
 
 from .api import KubeError
-from .lease_rules import LEASE_SECONDS, Seen, Step, decide, look, mapping
+from .lease_rules import LEASE_SECONDS, Seen, Step, decide, look
 
 LEASE_NAME: Final = "evs-operator"
 RENEW_DEADLINE: Final = 10.0

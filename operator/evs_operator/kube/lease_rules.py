@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from evs_operator.api.stored import mapping
+
 LEASE_SECONDS: Final = 15
 
 
@@ -62,8 +64,3 @@ def look(previous: Seen | None, lease: Mapping[str, object] | None, now: float) 
     duration = spec.get("leaseDurationSeconds")
     seconds = max(duration if isinstance(duration, int) else 0, LEASE_SECONDS)
     return Seen(version, str(spec.get("holderIdentity") or ""), seconds, now)
-
-
-def mapping(value: object) -> Mapping[str, object]:
-    """Return an object of the API server's answer, empty where it is none."""
-    return value if isinstance(value, Mapping) else {}

@@ -16,6 +16,7 @@ from evs_operator.api.names import (
     VERSION,
 )
 from evs_operator.api.object_names import is_namespace_name, is_object_name
+from evs_operator.api.stored import mapping
 from evs_operator.observe.wording import Ours
 
 from .api import METADATA, METADATA_LIST, KubeApi, KubeError
@@ -67,7 +68,7 @@ async def apply_status(api: KubeApi, key: ObjectKey, status: Mapping[str, object
         content_type="application/apply-patch+yaml",
         accept=f"{METADATA},application/json",
     )
-    version = _mapping(answer.get("metadata")).get("resourceVersion")
+    version = mapping(answer.get("metadata")).get("resourceVersion")
     if not version:
         raise _not_ours("PATCH", f"{key.path}/status")
     return str(version)
@@ -76,7 +77,7 @@ async def apply_status(api: KubeApi, key: ObjectKey, status: Mapping[str, object
 async def read(api: KubeApi, key: ObjectKey) -> dict[str, object]:
     """Return one object whole."""
     body = await api.request("GET", key.path)
-    if not _mapping(body.get("metadata")).get("uid"):
+    if not mapping(body.get("metadata")).get("uid"):
         raise _not_ours("GET", key.path)
     return body
 
@@ -97,7 +98,7 @@ async def list_jobs(api: KubeApi, namespace: str | None) -> AsyncIterator[Listed
     """Yield the identity of every EvsJob, metadata only and in pages."""
     async for page in pages(api, collection_path(EVS_JOB, namespace), f"{METADATA_LIST},application/json"):
         for item in page.items:
-            metadata = _mapping(item.get("metadata"))
+            metadata = mapping(item.get("metadata"))
             yield Listed(str(metadata.get("uid")), str(metadata.get("namespace")), str(metadata.get("resourceVersion")))
 
 
@@ -118,7 +119,7 @@ async def served_kinds(api: KubeApi) -> frozenset[str]:
         return frozenset()
     resources = answer.get("resources")
     return frozenset(
-        str(_mapping(resource).get("kind")) for resource in (resources if isinstance(resources, list) else [])
+        str(mapping(resource).get("kind")) for resource in (resources if isinstance(resources, list) else [])
     )
 
 
@@ -130,7 +131,7 @@ async def read_secret_object(api: KubeApi, namespace: str, name: str) -> Mapping
 async def namespace_labels(api: KubeApi, namespace: str) -> Mapping[str, str]:
     """Return the labels of a namespace."""
     answer = await api.request("GET", f"/api/v1{_within(namespace)}", accept=f"{METADATA},application/json")
-    labels = _mapping(_mapping(answer.get("metadata")).get("labels"))
+    labels = mapping(mapping(answer.get("metadata")).get("labels"))
     return {str(key): str(value) for key, value in labels.items()}
 
 
@@ -164,7 +165,7 @@ async def allowed(
             "spec": {"resourceAttributes": attributes, **whose},
         },
     )
-    return _mapping(answer.get("status")).get("allowed") is True
+    return mapping(answer.get("status")).get("allowed") is True
 
 
 def _groups(user: str) -> list[str]:
@@ -192,7 +193,3 @@ def _name(name: str) -> str:
     if not is_object_name(name):
         raise KubeError(400, Ours(f"{name[:64]!r} cannot be the name of an object"))
     return name
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

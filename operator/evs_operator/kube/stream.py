@@ -24,7 +24,7 @@ from evs_operator.api.names import PLURALS
 from evs_operator.observe.seldom import Seldom
 from evs_operator.observe.wording import Ours
 
-from .api import METADATA_LIST, KubeApi, KubeError
+from .api import METADATA_LIST, KubeApi, KubeError, retry_seconds
 from .lean_kopf import APIError, kopf, stream
 from .listing import pages
 from .objects import collection_path
@@ -203,4 +203,4 @@ def _version(body: Mapping[str, object]) -> str:
 
 def _retry_after(error: APIError) -> float:
     value = next((value for name, value in error.headers.items() if name.lower() == "retry-after"), "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0.0
+    return retry_seconds(value)
