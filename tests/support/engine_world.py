@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -24,13 +24,14 @@ from evs_operator.cloud.job import Job
 from evs_operator.core.durations import Durations
 from evs_operator.engine.clock import Clock
 from evs_operator.engine.dispatcher import Dispatcher
+from evs_operator.engine.intake import Intake
 from evs_operator.engine.poller import Poller
 from evs_operator.engine.recollection import Recollection
 from evs_operator.engine.scheduler import Scheduler
 from evs_operator.engine.sessions import Session, Sessions
 from evs_operator.engine.store import Entry, Store
 from evs_operator.engine.writer import StatusWriter
-from evs_operator.kube.api import KubeError
+from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 from support.lease_world import VirtualLoop
@@ -264,6 +265,19 @@ class World:
         self.store.apply("MODIFIED", body)
         self.poller.changed(entry)
         self.dispatcher.wake()
+
+    def intake(self) -> Intake:
+        """Return what takes the events of EvsJobs, as the watch brings them once all is listed."""
+        return Intake(
+            api=cast(KubeApi, self.api),
+            store=self.store,
+            poller=self.poller,
+            dispatcher=self.dispatcher,
+            recollection=Recollection(),
+            take_connection=lambda *_: None,
+            clock=self.clock,
+            listing=lambda: False,
+        )
 
     async def run(self, seconds: float) -> None:
         """Let the engine work for that long."""

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from .serving import serving
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -115,19 +117,10 @@ def evil_host() -> Iterator[Evil]:
             """Stay quiet."""
 
     class Server(ThreadingHTTPServer):
-        daemon_threads = True
         request_queue_size = 1024
 
         def handle_error(self, request: object, client_address: object) -> None:
             """Stay quiet: who asked may have given up."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    evil.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler, Server) as evil.url:
         yield evil
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

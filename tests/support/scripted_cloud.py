@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from .serving import serving
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
 TOKEN = "a-token-that-is-valid"
@@ -91,14 +93,5 @@ def scripted_cloud() -> Iterator[ScriptedCloud]:
         def log_message(self, format: str, *args: object) -> None:
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    cloud.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as cloud.url:
         yield cloud
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

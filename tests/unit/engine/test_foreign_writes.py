@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from evs_operator.api.names import FIELD_MANAGER
 from evs_operator.cloud import errors
 from evs_operator.engine.foreign_writes import ForeignWrites, last_writer
-from evs_operator.engine.intake import Intake
-from evs_operator.engine.recollection import Recollection
 from evs_operator.engine.store import Entry
-from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.api import KubeError
 from support.engine_world import CloudJob, World, in_world
 
 FOREVER = 1e9
@@ -26,16 +24,7 @@ class House:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.intake = Intake(
-            api=cast(KubeApi, world.api),
-            store=world.store,
-            poller=world.poller,
-            dispatcher=world.dispatcher,
-            recollection=Recollection(),
-            take_connection=lambda *_: None,
-            clock=world.clock,
-            listing=lambda: False,
-        )
+        self.intake = world.intake()
 
     def stored(self, entry: Entry) -> dict[str, Any]:
         """Return the status that was written last."""

@@ -15,12 +15,10 @@ from evs_operator.api import spec as api_spec
 from evs_operator.core.durations import Durations
 from evs_operator.engine import inquiry, intervals, poller, recollection, store, writer
 from evs_operator.engine.due_times import DueTimes
-from evs_operator.engine.intake import Intake
 from evs_operator.engine.lane import Lane
-from evs_operator.engine.recollection import Recollection
 from evs_operator.engine.scheduler import Scheduler
 from evs_operator.engine.store import Store
-from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.api import KubeError
 from support.engine_world import CloudJob, World, in_world
 
 GOOD = ("one", "two", "three")
@@ -98,16 +96,7 @@ class House:
             return await request(method, path, **more)
 
         world.api.request = answer  # type: ignore[method-assign]
-        self.intake = Intake(
-            api=cast(KubeApi, world.api),
-            store=world.store,
-            poller=world.poller,
-            dispatcher=world.dispatcher,
-            recollection=Recollection(),
-            take_connection=lambda *_: None,
-            clock=world.clock,
-            listing=lambda: False,
-        )
+        self.intake = world.intake()
 
     def bring(self, name: str, end: float) -> None:
         job_id = f"ns-{name}".ljust(8, "0")

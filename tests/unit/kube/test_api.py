@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
@@ -12,23 +11,10 @@ from aiohttp import web
 from evs_operator.kube import objects
 from evs_operator.kube.api import ANSWER_BYTES, AnswerTooLargeError, KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
-from support.fake_api_server import FakeApiServer, fake_api_server
+from support.fake_api_server import FakeApiServer
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/evs-operator/leases/evs-operator"
 JOB = ObjectKey("EvsJob", "ns", "job")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with fake_api_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def api(server: FakeApiServer) -> AsyncIterator[KubeApi]:
-    api = server.api()
-    yield api
-    await api.aclose()
 
 
 async def test_statuses_that_hang_leave_the_lease_and_events_alone(server: FakeApiServer, api: KubeApi) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
@@ -12,22 +11,9 @@ from aiohttp import web
 from evs_operator.kube import objects
 from evs_operator.kube.api import ANSWER_BYTES, AnswerTooLargeError, KubeApi, KubeError
 from evs_operator.kube.listing import PAGE_BYTES, pages
-from support.fake_api_server import FakeApiServer, evsjob, fake_api_server
+from support.fake_api_server import FakeApiServer, evsjob
 
 PATH = "/apis/evs-operator.dev/v1alpha1/evsjobs"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with fake_api_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def api(server: FakeApiServer) -> AsyncIterator[KubeApi]:
-    api = server.api()
-    yield api
-    await api.aclose()
 
 
 async def _names(api: KubeApi) -> list[str]:
