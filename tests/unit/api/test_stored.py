@@ -49,7 +49,7 @@ def use(status: EvsJobStatus) -> None:
     for sub in status.get("subJobs", ()):
         parse_timestamp(sub.get("endTime"))
     assert all(isinstance(value, str) for value in status.get("entities", {}).values())
-    assert not status.get("subJobCounts") or sum(status["subJobCounts"].values()) is not None  # type: ignore[arg-type]
+    assert all(isinstance(number, int) for number in status.get("subJobCounts", {}).values())
     status.get("failure", {}).get("category", "").upper()
     assert status.get("observedGeneration", 0) + 1
 
