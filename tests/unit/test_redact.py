@@ -189,15 +189,15 @@ def test_no_id_is_ever_taken_for_a_secret(uuid: object, id_: str, prose: str) ->
 def test_the_time_it_takes_grows_with_the_length_of_the_text_and_no_faster(piece: str) -> None:
     redact = Redactor(["a-secret-value", "another-one"])
     text = piece * (200_000 // len(piece))
-    started = time.process_time()
+    started = time.thread_time()
     redact(text)
-    assert time.process_time() - started < 2.0
+    assert time.thread_time() - started < 2.0
 
 
 def test_many_secrets_cost_little_more_than_few() -> None:
     redact = Redactor(f"secret-number-{number}-{number * 7919}" for number in range(3000))
     text = "Incorrect IAM authentication information: decrypt token fail " * 8
-    started = time.process_time()
+    started = time.thread_time()
     for _ in range(100):
         redact(text)
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0

@@ -182,10 +182,10 @@ def ten_thousand() -> Redactor:
 
 @pytest.mark.parametrize(("name", "text"), _texts().items(), ids=_texts())
 def test_a_megabyte_is_read_in_a_moment_with_ten_thousand_secrets(name: str, text: str, ten_thousand: Redactor) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     ten_thousand(text[: 1 << 20])
     # a tenth of a second on an idle machine; a search for each value would take ten seconds
-    assert time.process_time() - started < 4.0
+    assert time.thread_time() - started < 4.0
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def test_a_megabyte_is_read_in_a_moment_with_ten_thousand_secrets(name: str, tex
 def test_the_time_grows_with_the_length_of_an_encoded_text_and_no_faster(piece: str) -> None:
     redact = Redactor(["ABCDEFGHIJKL", "MIIEMIIEMIIEMIIE" * 20, "=" * 40])
     text = piece * (200_000 // len(piece))
-    started = time.process_time()
+    started = time.thread_time()
     redact(text)
-    assert time.process_time() - started < 3.0
+    assert time.thread_time() - started < 3.0

@@ -56,9 +56,9 @@ async def outcome(status: int, content: bytes, headers: dict[str, str]) -> objec
 async def test_no_charset_that_an_answer_names_changes_how_it_is_read(status: int, content: bytes) -> None:
     expected = await outcome(status, content, {"Date": heads("")["Date"]})
     for codec in CODECS:
-        started = time.process_time()
+        started = time.thread_time()
         assert await outcome(status, content, heads(codec)) == expected, codec
-        assert time.process_time() - started < 0.5, codec
+        assert time.thread_time() - started < 0.5, codec
 
 
 @pytest.mark.parametrize("codec", ["punycode", "idna", "utf-16", "rot13", "hex", "zlib", "unicode_escape"])
@@ -76,9 +76,9 @@ async def test_no_charset_that_iam_names_changes_what_its_refusal_means(codec: s
 async def test_a_large_refusal_in_a_codec_that_takes_hours_is_looked_at_in_no_time() -> None:
     response = httpx.Response(401, headers=heads("punycode"), stream=httpx.ByteStream(b"x-" + b"a" * 2_000_000))
     response.read()
-    started = time.process_time()
+    started = time.thread_time()
     assert not await Signer(clock=lambda: datetime.now(UTC)).is_off(response)
-    assert time.process_time() - started < 0.1
+    assert time.thread_time() - started < 0.1
 
 
 def test_bodies_are_read_in_one_place() -> None:
@@ -152,8 +152,8 @@ def test_the_collector_of_cycles_goes_on_after_a_large_answer(content: bytes) ->
 
 def test_a_number_of_any_length_is_read_in_no_time() -> None:
     content = b'{"status":"RUNNING","n":[' + b",".join([b"9" * 4299] * 1900) + b',1,"%b"]}' % (b"9" * 5000)
-    started = time.process_time()
+    started = time.thread_time()
     assert object_of(content) is not None
-    assert time.process_time() - started < 0.1
+    assert time.thread_time() - started < 0.1
     assert object_of(b'{"n":' + b"9" * 300_000 + b"}") is not None
     assert object_of(b'{"n":12345678901234567890123}') == {"n": 12345678901234567890123}

@@ -223,9 +223,9 @@ def test_ten_thousand_sub_jobs_are_read_well_under_half_a_second() -> None:
         batch("RUNNING", *(sub(number, "SUCCESS", entities=entities, end_time=end) for number in range(10_000)))
     )
     assert len(raw) > 2_600_000
-    started = time.process_time()
+    started = time.thread_time()
     assert len(parse_job(json.loads(raw)).sub_jobs) == 10_000
-    assert time.process_time() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 BEGIN = datetime(2026, 2, 3, 9, 15, 0, tzinfo=UTC)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import tracemalloc
 from itertools import pairwise
 
 import pytest
 
 from evs_operator.core.durations import BORROWED_JOBS, Durations, Histogram
 from evs_operator.core.schedule_law import BINS, EDGES, Law, bin_of, part_of
+from support.memory import traced
 
 
 def taught(*durations: float, connection: str = "c", kind: str = "createVolume") -> Durations:
@@ -229,17 +229,11 @@ def test_the_rank_of_an_end_is_the_share_of_shorter_durations() -> None:
 def test_a_kind_of_job_costs_less_than_five_kilobytes() -> None:
     """Two histograms, of the connection and of the type over all connections, each with its law."""
     kinds = 20
-    tracemalloc.start()
-    try:
+    with traced() as held:
         learned = Durations()
         for number in range(kinds):
             for duration in spread(9.0, 20):
                 learned.watch("c", f"t{number}", 0.0, 3.0)
                 learn_and_ask(learned, f"t{number}", duration)
             learned.law("c", f"t{number}")
-        # what these modules hold, whatever threads of other tests do meanwhile
-        held = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/evs_operator/core/*")])
-        used = sum(trace.size for trace in held.traces)
-    finally:
-        tracemalloc.stop()
-    assert 2000 < used / kinds < 4700
+        assert 2000 < held() / kinds < 4700

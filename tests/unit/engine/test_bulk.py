@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import string
-import tracemalloc
 from typing import Any, cast
 
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from evs_operator.api.status import EvsJobStatus
 from evs_operator.engine.bulk import packed, unpacked
 from evs_operator.engine.store import Store, shrink
+from support.memory import traced
 from support.states import golden_states
 
 TEXT = st.text(max_size=300)
@@ -71,13 +70,8 @@ def test_a_store_gives_back_whole_what_it_packed(finished: bool) -> None:
 
 def test_a_thousand_large_statuses_fit_into_160_mib() -> None:
     store = Store(lambda: 0.0)
-    tracemalloc.start()
-    try:
+    with traced() as held:
         for number in range(100):
             metadata = {"uid": f"u{number}", "namespace": "ns", "name": "j", "resourceVersion": "1", "generation": 1}
             store.apply(None, {"metadata": metadata, "spec": {"jobId": "job-id-1"}, "status": large(number)})
-        gc.collect()
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert held < 16 * 1024 * 1024
+        assert held() < 16 * 1024 * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import string
-import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from evs_operator.engine.held_values import HeldValues
 from evs_operator.engine.redaction import Redaction
 from evs_operator.observe.redact import Redactor
+from support.memory import traced
 
 MIB = 1 << 20
 DRAW = random.Random(7)
@@ -23,15 +23,11 @@ def made(length: int) -> str:
 
 def memory_of(work: Callable[[], object]) -> float:
     """Return how many MiB are held after some work, and its result with them."""
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
+    with traced() as held:
         kept = work()
-        used = (tracemalloc.get_traced_memory()[0] - before) / MIB
+        used = held() / MIB
         del kept
         return used
-    finally:
-        tracemalloc.stop()
 
 
 def test_a_namespace_with_more_values_than_fit_pushes_out_its_own_oldest_alone() -> None:

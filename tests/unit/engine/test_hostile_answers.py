@@ -89,9 +89,9 @@ def test_an_answer_made_to_be_looked_through_for_long_is_decided_on_within_its_t
     job, call = hostile(filled(PIECES[piece])), credential(shared=shared)
     seconds = []
     for _ in range(2):  # a busy machine makes one of them slow
-        started = time.process_time()
+        started = time.thread_time()
         status = decided(call, job)
-        seconds.append(time.process_time() - started)
+        seconds.append(time.thread_time() - started)
     assert min(seconds) < MOST_SECONDS
     assert status["jobStatus"] == "RUNNING"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import tracemalloc
 import weakref
 from typing import Any
 
@@ -18,6 +17,7 @@ from evs_operator.engine.connection_writer import verdict_of
 from evs_operator.engine.sessions import ConnectionTroubleError
 from evs_operator.kube.api import KubeError
 from support.connections import World
+from support.memory import traced
 
 
 @pytest.fixture
@@ -341,14 +341,9 @@ async def test_ever_new_projects_grow_neither_the_memory_nor_the_sockets_of_a_co
                 await world.poll(projectId=f"{number:032x}")
 
     await ask(range(100))
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    await ask(range(100, 2100))
-    gc.collect()
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < 300_000
+    with traced() as held:
+        await ask(range(100, 2100))
+        assert held() < 300_000
     assert len(session.clients) == 16
     assert session.wire is not None
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import tracemalloc
 from typing import Any
 
 import pytest
 
 from evs_operator.api.names import REQUESTED_AT
 from evs_operator.engine.store import Change, Entry, Store, shrink
+from support.memory import traced
 
 DONE = {"observedGeneration": 1, "jobId": "a" * 32, "completionTime": "2026-02-03T09:15:10Z", "jobStatus": "SUCCESS"}
 
@@ -163,8 +162,7 @@ def test_of_an_object_of_a_megabyte_a_few_kilobytes_are_kept() -> None:
     wide = {f"key-{number}": f"{number:0500}" for number in range(400)}
     objects = [json.dumps(evs_job(uid=f"uid-{number}", status={"jobId": "x"})) for number in range(20)]
     store = store_at()
-    tracemalloc.start()
-    try:
+    with traced() as held:
         for text in objects:
             body = json.loads(text)
             body["metadata"] |= {"labels": dict(wide), "managedFields": [dict(wide)]}
@@ -174,10 +172,6 @@ def test_of_an_object_of_a_megabyte_a_few_kilobytes_are_kept() -> None:
             body["status"] |= {"theirs": dict(wide), "failReason": "x" * 262_144, "conditions": [foreign] * 9}
             store.apply("ADDED", json.loads(json.dumps(body)))
             del body, foreign
-        gc.collect()
-        kept = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    assert kept < 20 * 16 * 1024, "with what threads of other tests take meanwhile"
+        assert held() < 20 * 16 * 1024
     assert all(entry.status == {"jobId": "x", "conditions": []} for entry in store)
     assert all(len(entry.requested_at or "") == 1024 for entry in store)

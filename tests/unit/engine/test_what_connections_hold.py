@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import gc
 import subprocess
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from evs_operator.kube.secret import MOST_BYTES
 from support.connections import World
+from support.memory import traced
 
 NUMBER = 20
 KIB = 1024
@@ -50,15 +49,12 @@ async def test_twenty_of_the_largest_secrets_stay_within_twenty_mebibytes_and_ar
         world.api.objects[f"{where}/s-{number}"] = {"data": {"token": token, "unused": unused}}
         world.api.objects[f"{where}/ca-{number}"] = {"data": {"ca.crt": file}}
     await opened(world, 0, authorities)  # what is imported and cached once
-    gc.collect()
-    tracemalloc.start()
-    try:
+    with traced() as held:
         for number in range(1, NUMBER):
             await opened(world, number, authorities)
         world.now += 1.0
         await world.sessions.close_retired(world.now)
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] < NUMBER * 1024 * KIB  # with all forms that are redacted
+        assert held() < NUMBER * 1024 * KIB  # with all forms that are redacted
         for number in range(1, NUMBER):
             world.sessions.remove(world.key(name=f"c-{number}"))
         world.now += 301.0  # a lock of the key would still count until then
@@ -66,7 +62,4 @@ async def test_twenty_of_the_largest_secrets_stay_within_twenty_mebibytes_and_ar
         world.now += 3601.0  # an answer that is late may still quote what it held
         await world.sessions.close_retired(world.now)
         world.sessions.keep_secrets()
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] < 1024 * KIB
-    finally:
-        tracemalloc.stop()
+        assert held() < 1024 * KIB
