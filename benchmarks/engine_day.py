@@ -1,6 +1,6 @@
 """`PYTHONPATH=operator:tests python -m benchmarks.engine_day`: the engine through a day of 10,000 jobs in virtual time.
 
-The real store, scheduler, dispatcher, budget, poller and status writer; only the cloud and the API server are in
+The real store, scheduler, dispatcher, budget, reconciler and status writer; only the cloud and the API server are in
 memory. It ends with an error where a call exceeds the budget, an end stays unseen or a job starves.
 """
 

@@ -14,8 +14,8 @@ from itertools import pairwise
 from math import log10
 from pathlib import Path
 
-from evs_operator.core.durations import Durations
-from evs_operator.core.schedule import PollHistory, next_poll
+from evs_operator.core.schedule.durations import Durations
+from evs_operator.core.schedule.next_poll import PollHistory, next_poll
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 720, 400, 64, 34, 20, 52
 _COLOURS = {"ours": "#0b6e4f", "others": "#8a5a00", "faint": "#8899aa"}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.traces.replay import View
-from evs_operator.core.durations import Durations
-from evs_operator.core.schedule import PRICE, PollHistory, next_poll, teach
+from evs_operator.core.schedule.durations import Durations
+from evs_operator.core.schedule.next_poll import PRICE, PollHistory, next_poll, teach
 
 
 class _Forgetful:

@@ -13,8 +13,8 @@ from typing import Protocol
 from benchmarks.traces.replay import Result, Schedule, View
 from benchmarks.traces.rivals import Ours
 from benchmarks.traces.worlds import HOUR, NEVER, TraceJob
-from evs_operator.core.schedule import patience
-from evs_operator.core.schedule_price import DueQueue, Price
+from evs_operator.core.schedule.next_poll import patience
+from evs_operator.core.schedule.price import DueQueue, Price
 
 RATE = 20.0
 BURST = 20.0

@@ -15,11 +15,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import NoReturn
 
 from evs_operator import __version__
+from evs_operator.redact.redactor import Redactor
 
 from .inherited import inherit
 from .introduction import endpoint_lines
 from .observe import logs
-from .observe.redact import Redactor
 from .settings import Settings, SettingsError, add_endpoint_flags, add_flags, read_settings
 
 _WRONG_USE = 2
@@ -93,7 +93,7 @@ def _command(name: str) -> Callable[[Settings], Coroutine[None, None, int]]:
         from evs_operator.check import check
 
         return check
-    from evs_operator.engine.supervisor import run
+    from evs_operator.runtime.supervisor import run
 
     return run
 

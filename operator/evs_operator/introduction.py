@@ -1,6 +1,6 @@
 """What an operator with these settings is: the first line of its log, and the endpoints that it may call.
 
-Called by `engine.supervisor` at the start and by `cli` for `evs-operator endpoints`. Settings become text; nothing is
+Called by `runtime.supervisor` at the start and by `cli` for `evs-operator endpoints`. Settings become text; nothing is
 resolved or called, and what is allowed is `cloud.endpoints`' to decide.
 """
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from evs_operator.api.object_names import is_namespace_name, is_object_name
 from evs_operator.cloud.endpoints import origin
-from evs_operator.observe.redact import Redactor
+from evs_operator.redact.redactor import Redactor
 
 LogFormat = Literal["json", "text"]
 

@@ -11,10 +11,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from . import signing
-from .accounts import AccessKey
+from evs_simulator.iam.accounts import AccessKey
+
 from .clock import stamp
 from .envelopes import cinder_error, evs_error, gateway_error, unauthorized
+from .iam import signing
 from .wire import RefusalError, Request
 from .world import World
 

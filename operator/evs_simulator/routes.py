@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import calls, iam, temporary, volume_lists
-from .admin import answer_admin
+from evs_simulator.admin.api import answer_admin
+
 from .envelopes import gateway_error
 from .fault_kinds import AROUND, INSTEAD
 from .faults import Fault
 from .gateway import check_headers
+from .iam import temporary, tokens
+from .jobs import calls, volume_lists
 from .options import Options
 from .wire import Answer, RefusalError, Request
 from .world import World
@@ -25,9 +27,9 @@ _Call = Callable[[World, Request], Answer]
 _EvsCall = Callable[..., Answer]
 
 _FIXED: dict[tuple[str, str], _Call] = {
-    ("POST", "/v3/auth/tokens"): iam.create_token,
-    ("GET", "/v3/auth/tokens"): iam.show_token,
-    ("GET", "/v3/projects"): iam.list_projects,
+    ("POST", "/v3/auth/tokens"): tokens.create_token,
+    ("GET", "/v3/auth/tokens"): tokens.show_token,
+    ("GET", "/v3/projects"): tokens.list_projects,
     ("POST", "/v3.0/OS-CREDENTIAL/securitytokens"): temporary.security_token,
     ("POST", "/v3.0/OS-AUTH/id-token/tokens"): temporary.id_token,
     ("PUT", "/meta-data/latest/api/token"): temporary.metadata_token,

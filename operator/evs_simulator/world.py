@@ -6,17 +6,18 @@ project, one user, one token, one access key, so that a demonstration needs no a
 
 from __future__ import annotations
 
-from .accounts import DAY, AccessKey, Accounts, Project, Token, User
+from evs_simulator.iam.accounts import DAY, AccessKey, Accounts, Project, Token, User
+from evs_simulator.jobs.job import Job, Jobs
+from evs_simulator.jobs.making import make_job
+from evs_simulator.jobs.plans import Pace, Plan
+from evs_simulator.jobs.volumes import Volume
+
 from .clock import Clock
 from .faults import Faults
 from .ids import Ids
-from .jobs import Job, Jobs
 from .journal import Journal
 from .limiter import Limit
-from .making import make_job
-from .plans import Pace, Plan
 from .settings import Settings
-from .volumes import Volume
 
 DEMO_PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
 DEMO_PROJECT_NAME = "eu-de_demo"

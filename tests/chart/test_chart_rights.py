@@ -16,7 +16,7 @@ import pytest
 from controlplane import ControlPlane, Fault, FaultProxy
 from evs_operator.check import check
 from evs_operator.kube.api import KubeApi
-from evs_operator.kube.cluster import load_cluster
+from evs_operator.kube.config.cluster import load_cluster
 from evs_operator.settings import Settings
 from support.chart import CHART, RELEASE, Helm, running
 from support.deployed import Object

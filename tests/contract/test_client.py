@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from evs_operator.cloud import errors
+from evs_operator.cloud.auth.credentials import AccessKey, Credentials, Password, Token
+from evs_operator.cloud.auth.sign_in import auth_for
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import AccessKey, Credentials, Password, Token
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.cloud.job import Job, Outcome
-from evs_operator.cloud.sign_in import auth_for
+from evs_operator.evs import errors
+from evs_operator.evs.job import Job, JobOutcome
 from evs_simulator.world import DEMO_ACCESS_KEY, DEMO_SECRET_KEY
 from support.simulator import PROJECT, TOKEN, SimulatorProcess
 
@@ -87,8 +87,8 @@ async def test_a_job_is_followed_from_its_first_word_to_its_last(cloud: Simulato
 async def test_a_failed_batch_tells_which_of_its_jobs_failed(cloud: SimulatorProcess, asker: Asker) -> None:
     job = cloud.add_job(job_type="batchCreateVolume", sub_jobs=4, failing={"3": "EVS.5413"}, begin_in=-600)
     found = await asker.get(job)
-    assert (found.outcome, found.job_type) == (Outcome.FAILED, "batchCreateVolume")
-    assert [inner.outcome is Outcome.FAILED for inner in found.sub_jobs] == [False, False, True, False]
+    assert (found.outcome, found.job_type) == (JobOutcome.FAILED, "batchCreateVolume")
+    assert [inner.outcome is JobOutcome.FAILED for inner in found.sub_jobs] == [False, False, True, False]
     assert found.sub_jobs[2].error_code == "EVS.5413"
 
 
@@ -106,7 +106,7 @@ async def test_no_variant_of_the_body_hides_that_a_job_failed(
 ) -> None:
     variants = variant if isinstance(variant, dict) else [variant]
     found = await asker.get(cloud.add_job(error_code="EVS.2024", begin_in=-60, variants=variants))
-    assert found.outcome is Outcome.FAILED
+    assert found.outcome is JobOutcome.FAILED
 
 
 async def test_sub_jobs_beside_entities_are_found(cloud: SimulatorProcess, asker: Asker) -> None:

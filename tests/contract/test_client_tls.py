@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from evs_operator.cloud import errors
-from evs_operator.cloud.auth import TokenAuth
+from evs_operator.cloud.auth.authentication import TokenAuth
+from evs_operator.cloud.auth.credentials import Token
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Token
+from evs_operator.evs import errors
 from support.certificates import make_authority, make_certificate
 from support.simulator import PROJECT, TOKEN, SimulatorProcess, run_simulator
 

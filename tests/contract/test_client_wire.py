@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from evs_operator.cloud import errors
-from evs_operator.cloud.auth import TokenAuth
+from evs_operator.cloud.auth.authentication import TokenAuth
+from evs_operator.cloud.auth.credentials import Password, Token
+from evs_operator.cloud.auth.sign_in import auth_for
 from evs_operator.cloud.client import MAX_BODY, EvsClient
-from evs_operator.cloud.credentials import Password, Token
-from evs_operator.cloud.sign_in import auth_for
+from evs_operator.evs import errors
 from support.jobs import JOB_ID, body
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"

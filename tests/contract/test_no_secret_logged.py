@@ -15,7 +15,7 @@ SECRET = "Xy7+Kp93/Qwzz-41rT=Zk0~pl"
 _BEGIN = """
 import asyncio, gc, logging, sys, threading, warnings
 from evs_operator.observe import logs
-from evs_operator.observe.redact import Redactor
+from evs_operator.redact.redactor import Redactor
 SECRET = sys.argv[1]
 logs.configure("FORMAT", "LEVEL", Redactor([SECRET]))
 import aiohttp, httpx, kopf, kubernetes.aio.client
@@ -93,8 +93,8 @@ def test_no_way_into_the_logs_shows_a_secret(log_format: str, level: str) -> Non
 def test_a_client_at_work_logs_no_credential_that_the_cloud_echoes() -> None:
     script = f"""
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.auth import TokenAuth
-from evs_operator.cloud.credentials import Token
+from evs_operator.cloud.auth.authentication import TokenAuth
+from evs_operator.cloud.auth.credentials import Token
 async def main():
     asyncio.get_running_loop().set_debug(True)
     async with EvsClient(sys.argv[2], TokenAuth(Token(SECRET))) as client:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from evs_simulator import signing
+from evs_simulator.iam import signing
 from evs_simulator.wire import Answer
 from evs_simulator.world import DEMO_ACCESS_KEY, DEMO_SECRET_KEY
 from support.simulator import PROJECT, StillCloud, json_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from evs_simulator.signing import canonical_request, parse_authorization, signature
+from evs_simulator.iam.signing import canonical_request, parse_authorization, signature
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 JOB_PATH = "/v1/0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6/jobs/ff8080827e7810fb017f06338a731328"

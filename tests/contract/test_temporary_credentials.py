@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from evs_operator.cloud import errors
+from evs_operator.cloud.auth.credentials import Credentials, InstanceMetadata, Oidc
+from evs_operator.cloud.auth.sign_in import SignIn
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Credentials, InstanceMetadata, Oidc
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.cloud.sign_in import SignIn
+from evs_operator.evs import errors
 from support.simulator import PROJECT, SimulatorProcess
 
 METADATA = "/openstack/latest/securitykey"

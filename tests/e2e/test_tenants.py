@@ -212,7 +212,7 @@ def _(it: House) -> None:
 
 @attempt("smuggle line ends, colours and whole records into logs and conditions")
 def _(it: House) -> None:
-    fake = "2026-11-24T09:00:00.000Z INFO  evs_operator.engine.writer  EvsJob victim/own: JobSucceeded"
+    fake = "2026-11-24T09:00:00.000Z INFO  evs_operator.jobs.status_writer  EvsJob victim/own: JobSucceeded"
     reason = f"volume is error!\n{fake}\r\n\x1b[2J\x1b[31mred\u2028{fake}\x9b31m\u202e"
     it.mallory.connect(it.cloud.url, "smuggler", "a-token-of-her-own-5d7e")
     job = it.new_job(it.mallory, "smuggler", connectionRef={"name": "smuggler"})

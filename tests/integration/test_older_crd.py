@@ -16,7 +16,7 @@ from controlplane import ControlPlane
 from evs_operator.api.names import EVS_JOB
 from evs_operator.kube.access import missing_access
 from evs_operator.kube.api import KubeApi
-from evs_operator.kube.cluster import load_cluster
+from evs_operator.kube.config.cluster import load_cluster
 from evs_operator.kube.schema import missing_fields
 
 CRD = "evsjobs.evs-operator.dev"

@@ -18,10 +18,10 @@ import pytest
 
 from controlplane import ControlPlane, Fault, FaultProxy
 from evs_operator.api.names import EVS_CONNECTION, EVS_JOB
-from evs_operator.kube import source, stream
 from evs_operator.kube.api import KubeApi
-from evs_operator.kube.cluster import Login, load_cluster
-from evs_operator.kube.pulse import Pulse
+from evs_operator.kube.config.cluster import Login, load_cluster
+from evs_operator.kube.watch import source, stream
+from evs_operator.kube.watch.pulse import Pulse
 
 _JOBS = "/evsjobs"
 Event = tuple[str, str | None, str]

@@ -94,6 +94,6 @@ def test_the_example_of_the_reference_has_the_documented_form() -> None:
 
 @pytest.mark.parametrize("change", [{"level": "loud"}, {"evsjob": "no-namespace"}, {"state": "odd"}, {"colour": "red"}])
 def test_the_schema_refuses_what_is_not_documented(change: dict[str, str]) -> None:
-    line = {"ts": "2026-02-03T09:15:31.402Z", "level": "info", "logger": "evs_operator.engine.writer", "msg": "x"}
+    line = {"ts": "2026-02-03T09:15:31.402Z", "level": "info", "logger": "evs_operator.jobs.status_writer", "msg": "x"}
     LINE.validate(line)
     assert not LINE.is_valid({**line, **change})

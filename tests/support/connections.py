@@ -14,14 +14,14 @@ import httpx
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.spec import EvsJobSpec, parse_spec
+from evs_operator.clock import Clock
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.cloud.job import Job
-from evs_operator.engine.clock import Clock
-from evs_operator.engine.redaction import Redaction
-from evs_operator.engine.session import Session
-from evs_operator.engine.sessions import Sessions
+from evs_operator.connections.connection import Connection
+from evs_operator.connections.registry import ConnectionRegistry
+from evs_operator.evs.job import Job
 from evs_operator.kube.api import Answer, KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
+from evs_operator.redact.redaction import Redaction
 
 from .jobs import JOB_ID, job
 
@@ -90,44 +90,44 @@ class FakeCloud:
         self.closed += 1
 
 
-class _Sessions(Sessions):
-    """Sessions whose clients are the cloud in the test's hand."""
+class _Sessions(ConnectionRegistry):
+    """A registry whose clients are the cloud in the test's hand."""
 
     cloud: FakeCloud
 
-    def _evs_client(self, session: Session, auth: httpx.Auth) -> Any:
+    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> Any:
         return self.cloud
 
 
 class World:
-    """Sessions with all that they need."""
+    """A registry with all that it needs."""
 
-    def __init__(self, **sessions: Any) -> None:
+    def __init__(self, **registry: Any) -> None:
         self.now = 1_770_110_100.0
-        self.api: FakeApi = sessions.pop("api", None) or FakeApi()
+        self.api: FakeApi = registry.pop("api", None) or FakeApi()
         self.cloud = FakeCloud()
         self.changed: list[ObjectKey] = []
         self.healed: list[ObjectKey] = []
-        allow = sessions.pop("allow", None) or AllowList()
-        self.clock: Clock = sessions.pop("clock", None) or Clock(lambda: self.now, lambda: self.now)
+        allow = registry.pop("allow", None) or AllowList()
+        self.clock: Clock = registry.pop("clock", None) or Clock(lambda: self.now, lambda: self.now)
         self.redaction = Redaction(self.clock)
-        self.sessions = _Sessions(
-            cast(KubeApi, self.api), allow, "evs-operator", self.clock, redaction=self.redaction, **sessions
+        self.registry = _Sessions(
+            cast(KubeApi, self.api), allow, "evs-operator", self.clock, redaction=self.redaction, **registry
         )
-        self.sessions.cloud = self.cloud
-        self.sessions.on_change = lambda session: self.changed.append(session.key)
-        self.sessions.on_healed = self.healed.append
+        self.registry.cloud = self.cloud
+        self.registry.on_change = lambda connection: self.changed.append(connection.key)
+        self.registry.on_healed = self.healed.append
         self._versions = 1
 
     def connect(
         self, namespace: str = "team-a", name: str = "default", *, uid: str = "u", generation: int = 1, **spec: Any
-    ) -> Session:
+    ) -> Connection:
         """Apply a connection; namespace "" makes a ClusterEvsConnection."""
         key = self.key(namespace, name)
-        self.sessions.apply(key, self.body(uid=uid, generation=generation, **spec))
-        session = self.sessions.get(key)
-        assert session is not None
-        return session
+        self.registry.apply(key, self.body(uid=uid, generation=generation, **spec))
+        connection = self.registry.get(key)
+        assert connection is not None
+        return connection
 
     def body(self, *, uid: str = "u", generation: int = 1, **spec: Any) -> dict[str, Any]:
         """Return a connection object as the watch brings it."""
@@ -140,8 +140,8 @@ class World:
         return ObjectKey(EVS_CONNECTION if namespace else CLUSTER_EVS_CONNECTION, namespace, name)
 
     async def poll(self, namespace: str = "team-a", job_id: str = JOB_ID, **spec: Any) -> Job:
-        """Do what the poller does for an EvsJob."""
-        _, project, client = await self.sessions.client_for(namespace, self.spec(job_id, **spec))
+        """Do what the reconciler does for an EvsJob."""
+        _, project, client = await self.registry.client_for(namespace, self.spec(job_id, **spec))
         return await client.get_job(project, job_id)
 
     @staticmethod

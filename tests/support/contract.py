@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from evs_operator.api.status import EvsJobStatus, same_status
-from evs_operator.cloud.job import Job, Outcome
 from evs_operator.core.decide import decide
 from evs_operator.core.observation import JobSeen
+from evs_operator.evs.job import Job, JobOutcome
 
 from . import states
 from .crds import default_status
@@ -52,9 +52,9 @@ def row_of(manifest: Mapping[str, Any], last_answer: Job | None) -> str:
     status = manifest["status"]
     if status.get("observedGeneration") != manifest["metadata"]["generation"]:
         return states.OUTDATED
-    if last_answer is not None and last_answer.outcome is not Outcome.IN_PROGRESS:
+    if last_answer is not None and last_answer.outcome is not JobOutcome.IN_PROGRESS:
         parts = [last_answer, *last_answer.descendants()]
-        return states.FAILED if any(part.outcome is Outcome.FAILED for part in parts) else states.SUCCEEDED
+        return states.FAILED if any(part.outcome is JobOutcome.FAILED for part in parts) else states.SUCCEEDED
     true = {condition["type"] for condition in status["conditions"] if condition["status"] == "True"}
     if "Suspended" in true:
         return states.SUSPENDED

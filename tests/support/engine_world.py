@@ -1,4 +1,4 @@
-"""The engine in virtual time: the real store, scheduler, dispatcher, budgets, sessions, poller and status writer.
+"""The engine in virtual time: the real store, scheduler, dispatcher, budgets, registry, reconciler and status writer.
 
 Only the two ends are in memory: an API server that takes every write, and a cloud whose jobs begin and end when they
 were told to. A day passes in seconds, and every call is there to be counted.
@@ -18,22 +18,22 @@ import httpx
 
 from evs_operator.api.conditions import condition_of
 from evs_operator.api.names import REQUESTED_AT
-from evs_operator.cloud import errors
+from evs_operator.clock import Clock
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.cloud.job import Job
-from evs_operator.core.durations import Durations
-from evs_operator.engine.clock import Clock
-from evs_operator.engine.dispatcher import Dispatcher
-from evs_operator.engine.intake import Intake
-from evs_operator.engine.poller import Poller
-from evs_operator.engine.recollection import Recollection
-from evs_operator.engine.scheduler import Scheduler
-from evs_operator.engine.sessions import Session, Sessions
-from evs_operator.engine.store import Entry, Store
-from evs_operator.engine.writer import StatusWriter
+from evs_operator.connections.registry import Connection, ConnectionRegistry
+from evs_operator.core.schedule.durations import Durations
+from evs_operator.evs import errors
+from evs_operator.evs.job import Job
+from evs_operator.jobs.queue.dispatcher import Dispatcher
+from evs_operator.jobs.queue.scheduler import Scheduler
+from evs_operator.jobs.reconciler import JobReconciler
+from evs_operator.jobs.status_writer import StatusWriter
+from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.warm_start import WarmStart
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
+from evs_operator.runtime.intake import Intake
 from support.lease_world import VirtualLoop
 
 EPOCH = 1_770_000_000.0
@@ -164,19 +164,19 @@ class _Unheard:
         pass
 
 
-class _Sessions(Sessions):
-    """Sessions whose clients are the cloud in memory."""
+class _Sessions(ConnectionRegistry):
+    """A registry whose clients are the cloud in memory."""
 
     cloud: Cloud
 
-    def _evs_client(self, session: Session, auth: httpx.Auth) -> Any:
-        return _Client(self.cloud, session.credentials.token)  # type: ignore[union-attr]
+    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> Any:
+        return _Client(self.cloud, connection.credentials.token)  # type: ignore[union-attr]
 
 
 class World:
     """One process and its surroundings; make it within a VirtualLoop."""
 
-    def __init__(self, sessions: type[Sessions] = _Sessions, **more: Any) -> None:
+    def __init__(self, registry: type[ConnectionRegistry] = _Sessions, **more: Any) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
@@ -187,16 +187,16 @@ class World:
         self.store = Store(self.clock)
         self.scheduler = Scheduler()
         allow = AllowList((ENDPOINT, *more.pop("allow", ())))
-        self.sessions: Any = sessions(self.api, allow, "evs-operator", self.clock, **more)  # type: ignore[arg-type]
-        self.sessions.cloud = self.cloud
+        self.registry: Any = registry(self.api, allow, "evs-operator", self.clock, **more)  # type: ignore[arg-type]
+        self.registry.cloud = self.cloud
         self.durations = Durations()
-        self.recollection = Recollection()
+        self.warm_start = WarmStart()
         metrics = Metrics()
         self.writer = writer = StatusWriter(self.api, self.store, metrics, self.clock, _Unheard())  # type: ignore[arg-type]
-        self.poller = Poller(
+        self.reconciler = JobReconciler(
             store=self.store,
             scheduler=self.scheduler,
-            sessions=self.sessions,
+            registry=self.registry,
             writer=writer,
             durations=self.durations,
             metrics=metrics,
@@ -204,12 +204,12 @@ class World:
         )
         self.dispatcher = Dispatcher(
             self.scheduler,
-            self.poller.work,
-            self.poller.route_of,
-            self.poller.due.patience_of,
+            self.reconciler.work,
+            self.reconciler.route_of,
+            self.reconciler.due.patience_of,
             self.clock,
-            look_at=self.poller.due.look_at,
-            on_fault=self.poller.stumbled,
+            look_at=self.reconciler.due.look_at,
+            on_fault=self.reconciler.stumbled,
         )
         self.task: asyncio.Task[None] | None = None
         self.specs: dict[str, dict[str, Any]] = {}
@@ -218,8 +218,8 @@ class World:
         """Create the connection `default` of a namespace, or change it; its Secret holds that token."""
         self.api.secrets[f"/api/v1/namespaces/{namespace}/secrets/token"] = token
         key = ObjectKey("EvsConnection", namespace, "default")
-        known = self.sessions.get(key)
-        self.sessions.apply(
+        known = self.registry.get(key)
+        self.registry.apply(
             key,
             {
                 "metadata": {"uid": f"uid-{namespace}", "generation": known.generation + 1 if known else 1},
@@ -241,8 +241,8 @@ class World:
         spec = self.specs[job_id] = {"jobId": job_id, **more.pop("spec", {})}
         entry, _ = self.store.apply("ADDED", {"metadata": metadata, "spec": spec, **more})
         assert entry is not None
-        self.recollection.note(entry)
-        self.poller.consider(entry)
+        self.warm_start.collect(entry)
+        self.reconciler.consider(entry)
         self.dispatcher.wake()
         return entry
 
@@ -263,7 +263,7 @@ class World:
         written = self.status_of(entry.name, entry.namespace)
         body = {"metadata": metadata, "spec": wanted, "status": written[-1] if written else {}}
         self.store.apply("MODIFIED", body)
-        self.poller.changed(entry)
+        self.reconciler.changed(entry)
         self.dispatcher.wake()
 
     def intake(self) -> Intake:
@@ -271,9 +271,9 @@ class World:
         return Intake(
             api=cast(KubeApi, self.api),
             store=self.store,
-            poller=self.poller,
+            reconciler=self.reconciler,
             dispatcher=self.dispatcher,
-            recollection=Recollection(),
+            warm_start=WarmStart(),
             take_connection=lambda *_: None,
             clock=self.clock,
             listing=lambda: False,

@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from evs_operator.kube.api import KubeApi
-from evs_operator.kube.cluster import Cluster
-from evs_operator.kube.way import Way
+from evs_operator.kube.config.cluster import Cluster
+from evs_operator.kube.config.way import Way
 
 Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

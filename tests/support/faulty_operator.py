@@ -17,8 +17,8 @@ import urllib.request
 from collections.abc import Sequence
 
 from evs_operator import cli
-from evs_operator.engine import resync
-from evs_operator.engine.dispatcher import Dispatcher
+from evs_operator.jobs import resync
+from evs_operator.jobs.queue.dispatcher import Dispatcher
 
 _TURNS_BEFORE_STUCK = 20
 _LIFE = 2.5

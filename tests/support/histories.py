@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import parse_spec
-from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject
 from evs_operator.core.observation import JobSeen, Observation, Trouble
-from evs_operator.observe.redact import Redactor
+from evs_operator.evs.job import parse_job
+from evs_operator.redact.redactor import Redactor
 
 from .jobs import JOB_ID
 

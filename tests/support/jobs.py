@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evs_operator.cloud.job import Job, parse_job
+from evs_operator.evs.job import Job, parse_job
 
 JOB_ID = "ff80808292ab11f50193d0c1a5e40b17"
 VOLUME_ID = "5d0c3c7e-6a1f-4f0e-9b7a-0a6a0b1c2d3e"

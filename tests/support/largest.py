@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.status import EvsJobStatus
-from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen
+from evs_operator.evs.job import parse_job
 from support import jobs
 
 _NOW = datetime(2026, 2, 3, 9, 15, 30, tzinfo=UTC)

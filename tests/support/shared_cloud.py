@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from evs_operator.cloud.client import EvsClient
-from evs_operator.engine.connection_writer import verdict_of
-from evs_operator.engine.opener import PlatformAuth
-from evs_operator.engine.session import Session
-from evs_operator.engine.sessions import Sessions
-from evs_operator.engine.store import Entry
+from evs_operator.connections.connection import Connection
+from evs_operator.connections.credential_loader import PlatformAuth
+from evs_operator.connections.registry import ConnectionRegistry
+from evs_operator.connections.status_writer import verdict_of
+from evs_operator.jobs.store import Entry
 from evs_operator.kube.objects import ObjectKey
 
 from .engine_world import ENDPOINT, CloudJob, World
@@ -100,14 +100,14 @@ class SharedCloud:
         return [at for at, whose in self.calls if whose == project and at >= since]
 
 
-class _Sessions(Sessions):
-    """Sessions whose clients ask the shared cloud."""
+class _Sessions(ConnectionRegistry):
+    """A registry whose clients ask the shared cloud."""
 
     shared: SharedCloud
 
-    def _evs_client(self, session: Session, auth: httpx.Auth) -> EvsClient:
-        if session.wire is not None:
-            return session.wire.with_auth(auth)
+    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
+        if connection.wire is not None:
+            return connection.wire.with_auth(auth)
         transport = httpx.MockTransport(self.shared.answer)
         return EvsClient(ENDPOINT, auth, transport=transport, allow=self._allow, on_call=self._on_call)
 
@@ -119,9 +119,9 @@ class SharedWorld(World):
         token_file.write_text("e30.e30.c2ln")
         platform = PlatformAuth(frozenset({"oidc", "instanceMetadata"}), str(token_file))
         super().__init__(_Sessions, allow=(IAM, METADATA), platform=platform)
-        self.shared = self.sessions.shared = SharedCloud()
+        self.shared = self.registry.shared = SharedCloud()
 
-    def share(self, kind: str, *, rate: int = 100, burst: int = 100, project: str | None = None) -> Session:
+    def share(self, kind: str, *, rate: int = 100, burst: int = 100, project: str | None = None) -> Connection:
         """Create the ClusterEvsConnection `default` that signs in that way."""
         ref = {"secretRef": {"name": "shared"}}
         auth: dict[str, Any] = {
@@ -139,10 +139,10 @@ class SharedWorld(World):
         if project is not None:
             spec["projectId"] = project
         key = self.shared_key
-        self.sessions.apply(key, {"metadata": {"uid": "shared", "generation": 1}, "spec": spec})
-        session = self.sessions.get(key)
-        assert isinstance(session, Session)
-        return session
+        self.registry.apply(key, {"metadata": {"uid": "shared", "generation": 1}, "spec": spec})
+        connection = self.registry.get(key)
+        assert isinstance(connection, Connection)
+        return connection
 
     @property
     def shared_key(self) -> ObjectKey:
@@ -157,6 +157,6 @@ class SharedWorld(World):
 
     def ready(self) -> str:
         """Return what the connection says of itself: the reason of its condition Ready."""
-        session = self.sessions.get(self.shared_key)
-        assert session is not None
-        return str(verdict_of(session, self.clock())[0])
+        connection = self.registry.get(self.shared_key)
+        assert connection is not None
+        return str(verdict_of(connection, self.clock())[0])

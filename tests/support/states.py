@@ -18,12 +18,13 @@ from evs_operator.api.conditions import timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
 from evs_operator.api.status import EvsJobStatus, UsedConnection
-from evs_operator.cloud import errors, transport
+from evs_operator.cloud import transport
 from evs_operator.cloud.classify import read_answer
-from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
-from evs_operator.observe.redact import Redactor
+from evs_operator.evs import errors
+from evs_operator.evs.job import parse_job
+from evs_operator.redact.redactor import Redactor
 
 from .crds import default_status
 from .jobs import JOB_ID, batch, body, sub

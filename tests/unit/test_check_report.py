@@ -6,7 +6,7 @@ import pytest
 
 from evs_operator.check.answers import findings
 from evs_operator.check.report import Report
-from evs_operator.cloud import errors
+from evs_operator.evs import errors
 from evs_operator.kube.api import KubeError
 from evs_operator.observe.wording import Ours
 

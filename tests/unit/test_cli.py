@@ -165,7 +165,7 @@ def test_logging_is_set_up_before_a_command_starts(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_commands_are_those_of_the_engine_and_of_the_check() -> None:
-    assert cli._command("run").__module__ == "evs_operator.engine.supervisor"
+    assert cli._command("run").__module__ == "evs_operator.runtime.supervisor"
     assert cli._command("check").__module__ == "evs_operator.check"
     assert logging.getLogger("evs_operator").handlers == []
 

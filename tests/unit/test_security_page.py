@@ -9,20 +9,18 @@ from inspect import signature
 import pytest
 
 from evs_operator.api import connection, object_names, pem
-from evs_operator.cloud import body, budget, client, iam, job, names, network, wire
+from evs_operator.cloud import body, budget, client, names, network, wire
+from evs_operator.cloud.auth import iam
+from evs_operator.connections import connection as used_connection
+from evs_operator.connections import secret_refresh, verification
+from evs_operator.connections.credential import secret_reader
 from evs_operator.core import observation, result
-from evs_operator.core.durations import Durations
-from evs_operator.engine import (
-    dispatcher,
-    held_values,
-    redaction,
-    secret_looks,
-    secret_reader,
-    session,
-    verification,
-)
+from evs_operator.core.schedule.durations import Durations
+from evs_operator.evs import job
+from evs_operator.jobs.queue import dispatcher
 from evs_operator.kube import api, event_queue, events, listing, secret
 from evs_operator.observe import guarded_site
+from evs_operator.redact import held_values, redaction
 from support.deployed import ROOT
 
 
@@ -54,12 +52,12 @@ FIGURES: dict[str, Callable[[], list[str]]] = {
     "status of an EvsJob": lambda: ["256 KiB"],
     "workers": lambda: [str(dispatcher.WORKERS), str(budget.FIRST_IN_FLIGHT), str(budget.MOST_IN_FLIGHT)],
     "sockets to clouds": lambda: [str(network.OF_TURN), f"{network.IN_ALL:,}"],
-    "clients": lambda: [str(session._CLIENTS)],
+    "clients": lambda: [str(used_connection._CLIENTS)],
     "tokens of IAM": lambda: [str(iam._OF_NAMESPACE), str(iam._IN_ALL)],
     "name look-ups": lambda: [str(names._OF_TURN), str(names._IN_ALL), _s(names._LONGEST), _s(names._FAILED_FOR)],
     "verifications": lambda: [str(verification._AT_ONCE)],
     "Secret reads": lambda: [
-        *(str(secret_looks._OF_NAMESPACE), str(secret_looks._AT_ONCE), _s(secret_reader._PATIENCE)),
+        *(str(secret_refresh._OF_NAMESPACE), str(secret_refresh._AT_ONCE), _s(secret_reader._PATIENCE)),
     ],
     "Events that wait": lambda: [str(events._QUEUE), f"{events._QUEUE * event_queue._NAMESPACES:,}"],
     "values that logs are redacted with": lambda: [_mib(held_values._MOST_OF_ONE), _mib(held_values._MOST)],

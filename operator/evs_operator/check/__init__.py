@@ -7,7 +7,7 @@ with `network` and `answers` for its steps. Nothing is written, and no secret is
 from __future__ import annotations
 
 from evs_operator.kube.api import KubeApi, KubeError
-from evs_operator.kube.cluster import ClusterError, load_cluster
+from evs_operator.kube.config.cluster import ClusterError, load_cluster
 from evs_operator.settings import Settings
 
 from .connection import check_connection

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from evs_operator.api.connection import AuthKind
-from evs_operator.cloud import errors
 from evs_operator.core.refusals import probable_cause
+from evs_operator.evs import errors
 
 _HELD: Final = {
     "accessKey": "the access key",

@@ -15,14 +15,14 @@ from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec, parse_con
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.object_names import shown
 from evs_operator.api.spec import SpecError
-from evs_operator.cloud import errors
+from evs_operator.cloud.auth.credentials import Credentials, secrets_of
+from evs_operator.cloud.auth.iam import iam_origin
+from evs_operator.cloud.auth.sign_in import auth_for
 from evs_operator.cloud.client import NO_ID, EvsClient
-from evs_operator.cloud.credentials import Credentials, secrets_of
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
-from evs_operator.cloud.iam import iam_origin
-from evs_operator.cloud.sign_in import auth_for
 from evs_operator.cloud.transport import public_trust
-from evs_operator.engine.credentials import (
+from evs_operator.connections.connection import title
+from evs_operator.connections.credential.secret_contents import (
     SECRET_KEYS,
     CredentialsError,
     Secrets,
@@ -31,7 +31,7 @@ from evs_operator.engine.credentials import (
     needed_keys,
     trust_in,
 )
-from evs_operator.engine.session import title
+from evs_operator.evs import errors
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey

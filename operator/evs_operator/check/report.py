@@ -6,9 +6,9 @@ refused" and `Secret default/access-key: does not exist` would look like secrets
 
 from __future__ import annotations
 
-from evs_operator.observe.literals import Literals
-from evs_operator.observe.redact import Redactor
 from evs_operator.observe.wording import Ours
+from evs_operator.redact.redactor import Redactor
+from evs_operator.redact.secret_index import SecretIndex
 
 
 class Report:
@@ -16,7 +16,7 @@ class Report:
 
     def __init__(self) -> None:
         self.exit_code = 0
-        self._secrets = Literals()
+        self._secrets = SecretIndex()
         self._redact = Redactor((), self._secrets)
 
     def hold(self, secret: str) -> None:

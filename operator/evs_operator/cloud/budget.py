@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from math import inf
 from typing import Final
 
-from . import errors
+from evs_operator.evs import errors
 
 DEFAULT_PAUSE: Final = 60.0
 MOST_IN_FLIGHT: Final = 32

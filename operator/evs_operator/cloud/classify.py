@@ -13,11 +13,12 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from . import errors
+from evs_operator.evs import errors
+from evs_operator.evs.error_codes import lookup
+from evs_operator.evs.job import Job, identifies_itself, parse_job
+
 from .body import MOST_VALUES, SURELY_FEW, has_too_many_values, object_of, without_collections
 from .envelope import Envelope, is_error, parse_envelope, raw_envelope
-from .error_codes import lookup
-from .job import Job, identifies_itself, parse_job
 
 _GATEWAY = re.compile(r"APIGW?\.(\d{4})", re.ASCII)
 _BY_CONVENTION = re.compile(r"EVS\.5([45]\d\d)", re.ASCII)

@@ -1,4 +1,4 @@
-"""The client of the jobs API: one GET, one Job, or one CloudError. Called by the engine's workers.
+"""The client of the jobs API: one GET, one Job, or one CloudError. Called by `jobs.query`.
 
 Every limit is ours: connect, read and total time, size of the body, no redirects, no cookies, trust only in what the
 connection names (environment variables such as SSL_CERT_FILE or HTTPS_PROXY change nothing). Retries are the caller's.
@@ -16,10 +16,11 @@ from typing import Final, Self
 
 import httpx
 
-from . import errors
+from evs_operator.evs import errors
+from evs_operator.evs.job import Job
+
 from .classify import read_answer
 from .endpoints import AllowList, origin
-from .job import Job
 from .network import Network
 from .transport import CloudTransport, OnCall
 from .wire import fault_of

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
+from evs_operator.evs.job import clean
+
 from .body import text_of
-from .job import clean
 
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 _SIGNING_DATE = re.compile(r"\b\d{8}T\d{6}Z\b")

@@ -1,7 +1,7 @@
 """Looks up host names: in threads of its own, each name once for all who wait, and in turns by whom it is for.
 
 One `Names` serves the whole process (`network`); each connection resolves through it with the key of its turn, which
-the engine makes of the namespace. A DNS that does not answer holds threads, and nothing ends a thread that waits for
+`connections` makes of the namespace. A DNS that does not answer holds threads, and nothing ends a thread that waits for
 it: so each turn may hold a few, and somebody whose turn holds none always gets one. Failures are remembered for a
 while, or each poll of a name that hangs would hold a thread again. Deliberately not here: which addresses may be
 connected to (`addresses`).

@@ -1,9 +1,9 @@
 """What connections to the outside share in one process: the look-up of names, bounds on sockets and large answers.
 
 The supervisor makes one `Network` and hands it down to every client; `turn` is whose connections they are, which the
-engine makes of the namespace. Who opens more sockets than a turn may, or all together, has connections closed that
+connections make of the namespace. Who opens more sockets than a turn may, or all together, has connections closed that
 nobody uses, of the turn that holds most and those first that were used longest ago. A call that is under way is never
-cut off: how many there are the engine's workers bound.
+cut off: how many there are the dispatcher's workers bound.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from typing import Final
 import aiohttp
 import httpx
 
-from . import errors
+from evs_operator.evs import errors
+
 from .endpoints import AllowList, EndpointNotAllowed
 from .names import is_unknown
 from .network import Network

@@ -1,6 +1,6 @@
 """decide(): an EvsJob, its previous status, one observation and the clock become the complete new status.
 
-Called by the engine's workers for every observation, and without one when time or the spec changed. Pure:
+Called by the reconciler for every observation, and without one when time or the spec changed. Pure:
 the same input gives the same output, and a status that says nothing new is returned as it was, so that the
 caller can compare and not write. What is deliberately not done here: deciding when to ask next
 (`core.schedule`), and any I/O.
@@ -19,7 +19,7 @@ from evs_operator.api.reading import state as state_of
 from evs_operator.api.reasons import Reason, heals_itself
 from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.status import CONDITION_TYPES, EvsJobStatus, UsedConnection, same_status
-from evs_operator.cloud.job import Job
+from evs_operator.evs.job import Job
 
 from .observation import MESSAGE_LIMIT, JobSeen, Observation, Trouble
 from .result import api_time, result_fields

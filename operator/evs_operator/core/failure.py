@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from evs_operator.api.status import Failure
-from evs_operator.cloud.error_codes import explain
-from evs_operator.cloud.job import Job, Outcome
+from evs_operator.evs.error_codes import explain
+from evs_operator.evs.job import Job, JobOutcome
 
 from .reason_text import readable
 from .text import bounded, masked, masked_id, one_line
@@ -50,7 +50,7 @@ def summary(job: Job, failure: Failure, redact: Redact) -> str:
     total, failed = 0, []
     for sub in job.descendants():
         total += 1
-        if sub.outcome is Outcome.FAILED:
+        if sub.outcome is JobOutcome.FAILED:
             failed.append(sub)
     what = f"{len(failed)} of {total} sub-jobs failed" if failed else f"{kind_of(job, redact, 64)} failed"
     said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
@@ -89,7 +89,7 @@ def _some(names: Iterable[str], redact: Redact) -> str:
 
 def _left_behind(job: Job, redact: Redact) -> str:
     """Say what to do about the volumes of failed jobs: they exist, in an error state (evs-api 12.1)."""
-    failed = [node for node in (job, *job.descendants()) if node.outcome is Outcome.FAILED]
+    failed = [node for node in (job, *job.descendants()) if node.outcome is JobOutcome.FAILED]
     volumes = dict.fromkeys(node.entities["volume_id"] for node in failed if "volume_id" in node.entities)
     if not volumes:
         return ""
@@ -107,7 +107,7 @@ def _left_behind(job: Job, redact: Redact) -> str:
 def _deepest_failed(job: Job) -> Job:
     by_depth: dict[int, list[Job]] = {}
     for depth, node in _levels(job):
-        if node.outcome is Outcome.FAILED:
+        if node.outcome is JobOutcome.FAILED:
             by_depth.setdefault(depth, []).append(node)
     deepest_first = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     # the first that tells ends the search: to make every reason of ten thousand readable takes a tenth of a second

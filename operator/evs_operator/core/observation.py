@@ -1,6 +1,6 @@
 """What one look at a job gave: the job itself, or the trouble that kept us from seeing it.
 
-The engine builds observations, `decide()` turns them into a status. Here the error classes of the
+`jobs` builds observations, `decide()` turns them into a status. Here the error classes of the
 cloud client become condition reasons, in one place.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from evs_operator.api.reasons import Reason
-from evs_operator.cloud import errors
-from evs_operator.cloud.job import Job
+from evs_operator.evs import errors
+from evs_operator.evs.job import Job
 
 from .text import one_line
 

@@ -1,7 +1,7 @@
 """A status without the texts that came from outside, for when the API server refuses one with them. Pure.
 
 What is left are our own words, numbers and times, and of the cloud's words those that are plain: a name that nobody
-can refuse. The engine's writers ask; what the verdict is does not change.
+can refuse. The status writers ask; what the verdict is does not change.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is probably wrong with a credential that the cloud refuses, in words that tell what to do. Pure.
 
-Used by the engine for statuses and by `evs-operator check --connection`, which say the same in the same words. "the
+Used for statuses and by `evs-operator check --connection`, which say the same in the same words. "the
 Secret" in them stands for the connection's: who tells it puts the name there.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from evs_operator.api.connection import AuthKind
-from evs_operator.cloud import errors
+from evs_operator.evs import errors
 
 SECRET: Final = "the Secret"  # noqa: S105  # a word
 

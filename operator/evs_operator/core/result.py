@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from evs_operator.api.status import EvsJobStatus, SubJobStatus
-from evs_operator.cloud.job import MAX_ENTITIES, Job, Outcome
+from evs_operator.evs.job import MAX_ENTITIES, Job, JobOutcome
 
 from .text import bounded, is_plain_id, masked, masked_id, stored_size
 
@@ -24,7 +24,7 @@ _ENTITY_KEY, _ENTITY_VALUE, _WORD, _ID, _CODE, _REASON = 128, 256, 256, 128, 64,
 _LIST_BYTES = 144 * 1024
 """Bytes for entities, volume ids and sub-jobs; with managed fields and the user's own part below 256 KiB."""
 
-_ORDER: Final = {Outcome.FAILED: 0, Outcome.IN_PROGRESS: 1, Outcome.SUCCEEDED: 2}
+_ORDER: Final = {JobOutcome.FAILED: 0, JobOutcome.IN_PROGRESS: 1, JobOutcome.SUCCEEDED: 2}
 
 
 def result_fields(job: Job, redact: Redact) -> EvsJobStatus:
@@ -97,18 +97,18 @@ def _volume_ids(job: Job, subs: tuple[Job, ...], redact: Redact) -> list[str]:
 
 
 def _add_sub_jobs(fields: EvsJobStatus, subs: tuple[Job, ...], redact: Redact) -> None:
-    counts = dict.fromkeys(Outcome, 0)
+    counts = dict.fromkeys(JobOutcome, 0)
     for sub in subs:
         counts[sub.outcome] += 1
     used = stored_size([fields.get("entities"), fields.get("volumeIds")])
     kept = _kept(subs, redact, _LIST_BYTES - used)
-    finished = counts[Outcome.SUCCEEDED] + counts[Outcome.FAILED]
+    finished = counts[JobOutcome.SUCCEEDED] + counts[JobOutcome.FAILED]
     fields["subJobs"] = kept
     fields["subJobCounts"] = {
         "total": len(subs),
-        "succeeded": counts[Outcome.SUCCEEDED],
-        "failed": counts[Outcome.FAILED],
-        "inProgress": counts[Outcome.IN_PROGRESS],
+        "succeeded": counts[JobOutcome.SUCCEEDED],
+        "failed": counts[JobOutcome.FAILED],
+        "inProgress": counts[JobOutcome.IN_PROGRESS],
         "omitted": len(subs) - len(kept),
     }
     fields["progress"] = f"{finished}/{len(subs)}"

@@ -14,8 +14,7 @@ from evs_operator.api.conditions import ConditionStatus
 from evs_operator.api.reading import JobState
 from evs_operator.api.reasons import Reason
 from evs_operator.api.status import EvsJobStatus, Failure
-from evs_operator.cloud import job as cloud_job
-from evs_operator.cloud.job import Job
+from evs_operator.evs.job import FAILURE_WORDS, Job, JobOutcome
 
 from .failure import failure_of, kind_of, summary
 from .result import duration_text
@@ -69,10 +68,10 @@ def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
 
     The words of the job are redacted before they become a part of our sentences, which are not searched.
     """
-    if job.outcome is cloud_job.Outcome.FAILED:
+    if job.outcome is JobOutcome.FAILED:
         return _failed(job, Reason.JOB_FAILED, redact)
-    if job.outcome is cloud_job.Outcome.SUCCEEDED:
-        if any(sub.outcome is cloud_job.Outcome.FAILED for sub in job.descendants()):
+    if job.outcome is JobOutcome.SUCCEEDED:
+        if any(sub.outcome is JobOutcome.FAILED for sub in job.descendants()):
             return _failed(job, Reason.SUB_JOB_FAILED, redact)
         message = f"{kind_of(job, redact, 256)} succeeded{_took(job)}{_progress(job)}"
         return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, one_line(message, 1024))
@@ -94,7 +93,7 @@ def verdict_of(status: EvsJobStatus) -> Outcome:
     if failure is None:
         took = f" in {status['duration']}" if "duration" in status else ""
         return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, f"{what} succeeded{took}")
-    own = status.get("jobStatus", "").strip().upper() in cloud_job.FAILURE_WORDS
+    own = status.get("jobStatus", "").strip().upper() in FAILURE_WORDS
     said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
     message = one_line(f"{what} failed: {said}", 1024)
     return Outcome(JobState.FAILED, Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED, message, failure)
@@ -115,5 +114,5 @@ def _progress(job: Job) -> str:
     subs = tuple(job.descendants())
     if not subs:
         return ""
-    finished = sum(1 for sub in subs if sub.outcome is not cloud_job.Outcome.IN_PROGRESS)
+    finished = sum(1 for sub in subs if sub.outcome is not JobOutcome.IN_PROGRESS)
     return f", {finished} of {len(subs)} sub-jobs finished"

@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 import aiohttp
 from multidict import CIMultiDict
 
+from evs_operator.kube.config.cluster import Cluster
 from evs_operator.observe.wording import Ours
 
-from .cluster import Cluster
 from .encoding import encoded
 
 _SECONDS: Final = 30.0

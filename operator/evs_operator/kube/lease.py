@@ -29,7 +29,7 @@ from evs_operator.api.stored import mapping
 from evs_operator.observe.wording import Ours
 
 from .api import KubeError
-from .lease_rules import LEASE_SECONDS, Seen, Step, decide, look
+from .lease_rules import LEASE_SECONDS, Seen, Step, look, next_step
 
 LEASE_NAME: Final = "evs-operator"
 RENEW_DEADLINE: Final = 10.0
@@ -179,7 +179,7 @@ class LeaseHolder:
         To have been named in the Lease is not enough to lead: only a write tells when it was.
         """
         seen = await self._look()
-        step = decide(seen, self.identity, self._clock())
+        step = next_step(seen, self.identity, self._clock())
         if step is Step.WAIT or (leading and step is not Step.RENEW):
             return step
         spec: dict[str, object] = {

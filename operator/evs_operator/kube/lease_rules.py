@@ -44,7 +44,7 @@ class Seen:
         return self.since + self.duration
 
 
-def decide(seen: Seen, identity: str, now: float) -> Step:
+def next_step(seen: Seen, identity: str, now: float) -> Step:
     """Return what the process `identity` may do at `now`, by the clock that `seen.since` was read from."""
     if seen.holder not in ("", identity) and now < seen.end:
         return Step.WAIT

@@ -1,8 +1,8 @@
 """Reads the keys of one Secret that somebody needs, and lets nothing else of it in.
 
-Called by the engine's `secret_reader` and by `check --connection`. A tenant may write a Secret of a megabyte into each
+Called by `secret_reader` and by `check --connection`. A tenant may write a Secret of a megabyte into each
 of a thousand names: the value of a key that is too large is refused here, before it is decoded, and a key that nobody
-asked for is not looked at. What a value means is not known here (`engine.credentials`).
+asked for is not looked at. What a value means is not known here (`secret_contents`).
 """
 
 from __future__ import annotations

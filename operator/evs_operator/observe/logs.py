@@ -27,7 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from .redact import MASK, is_clean
+from evs_operator.redact.redactor import MASK, is_clean
+
 from .wording import Ours
 
 Redact = Callable[[str], str]

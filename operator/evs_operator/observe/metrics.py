@@ -1,6 +1,6 @@
 """Metrics of one process, in a registry of its own. Names are fixed (docs/reference/metrics.md).
 
-What happens is counted where it happens: the engine and the cloud client increment counters and observe durations.
+What happens is counted where it happens: jobs, connections and the client increment counters and observe durations.
 What is the case now (how many EvsJobs, who may call how often) is a `Snapshot`, taken when somebody scrapes and not
 before, so that it is never out of date and costs nothing in between. No label names an EvsJob: what grows with the
 number of jobs is counted by state. `connection` is the one label with names of objects, and there are as many as

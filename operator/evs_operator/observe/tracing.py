@@ -2,7 +2,7 @@
 
 The supervisor asks `tracing_of(environment)` once. Without the variables of OpenTelemetry that name a receiver, or
 without the extra `evs-operator[otel]`, it gets `NO_TRACING`: nothing is imported and a span is one method call. The
-engine opens spans and knows nothing of OpenTelemetry.
+operator opens spans and knows nothing of OpenTelemetry.
 
 Deliberately not done: sending `traceparent` to the cloud, which does not take it up and is somebody else's; recording
 exceptions, whose words may quote a server (a span tells the reason and no text).

@@ -10,9 +10,9 @@ import pytest
 
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.status import CONDITION_TYPES
-from evs_operator.cloud.error_codes import table
 from evs_operator.core import transitions
 from evs_operator.core.connection_status import connection_status
+from evs_operator.evs.error_codes import table
 from support import crds
 
 _DOCS = Path(__file__).resolve().parents[3] / "docs"

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from evs_operator.cloud import errors
 from evs_operator.cloud.addresses import GuardedResolver, is_public, is_shared
-from evs_operator.cloud.auth import TokenAuth
+from evs_operator.cloud.auth.authentication import TokenAuth
+from evs_operator.cloud.auth.credentials import Token
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Token
 from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed
+from evs_operator.evs import errors
 
 PUBLIC = ["80.158.0.1", "8.8.8.8", "2003:4000::1", "::ffff:80.158.0.1", "64:ff9b::509e:1", "2002:509e:1::1"]
 INSIDE = [

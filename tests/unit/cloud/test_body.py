@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud import errors
-from evs_operator.cloud.auth import Signer
+from evs_operator.cloud.auth.authentication import Signer
+from evs_operator.cloud.auth.credentials import AccessKey, Password
+from evs_operator.cloud.auth.sign_in import auth_for
 from evs_operator.cloud.body import MOST_VALUES, has_too_many_values, object_of, text_of
 from evs_operator.cloud.classify import read_answer
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import AccessKey, Password
-from evs_operator.cloud.sign_in import auth_for
+from evs_operator.evs import errors
 from support.body_reading import all_faults, faults
 from support.jobs import JOB_ID, body
 

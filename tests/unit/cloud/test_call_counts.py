@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from evs_operator.cloud import errors
+from evs_operator.cloud.auth.credentials import Credentials, Password, Token
+from evs_operator.cloud.auth.sign_in import auth_for
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Credentials, Password, Token
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.cloud.sign_in import auth_for
+from evs_operator.evs import errors
 from support import jobs
 
 PROJECT = "0" * 32

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud import errors
 from evs_operator.cloud.classify import error_of, read_answer
-from evs_operator.cloud.error_codes import lookup
-from evs_operator.cloud.job import KEPT_CHARACTERS, Job
+from evs_operator.evs import errors
+from evs_operator.evs.error_codes import lookup
+from evs_operator.evs.job import KEPT_CHARACTERS, Job
 from support.jobs import JOB_ID, body
 
 NOW = datetime(2026, 2, 3, 9, 15, tzinfo=UTC)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from evs_operator.cloud import errors, names
-from evs_operator.cloud.auth import TokenAuth
+from evs_operator.cloud import names
+from evs_operator.cloud.auth.authentication import TokenAuth
+from evs_operator.cloud.auth.credentials import Token
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Token
 from evs_operator.cloud.names import Names, is_unknown
 from evs_operator.cloud.network import Network
+from evs_operator.evs import errors
 
 
 class Dns:

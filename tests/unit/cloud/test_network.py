@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from evs_operator.cloud import errors
-from evs_operator.cloud.auth import TokenAuth
+from evs_operator.cloud.auth.authentication import TokenAuth
+from evs_operator.cloud.auth.credentials import Token
 from evs_operator.cloud.client import EvsClient
-from evs_operator.cloud.credentials import Token
 from evs_operator.cloud.network import LargeAnswers, Network, Sockets
+from evs_operator.evs import errors
 from support.jobs import JOB_ID
 
 PROJECT = "0" * 32

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from evs_operator.cloud import errors
 from evs_operator.cloud.classify import error_of, read_answer
-from evs_operator.cloud.job import Job
-from evs_operator.cloud.times import parse_time
+from evs_operator.evs import errors
+from evs_operator.evs.job import Job
+from evs_operator.evs.times import parse_time
 from support.jobs import JOB_ID, body
 
 NOW = datetime(2026, 2, 3, 9, 15, tzinfo=UTC)

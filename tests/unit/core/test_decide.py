@@ -11,10 +11,10 @@ from evs_operator.api.conditions import parse_timestamp
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import ConnectionRef, parse_spec
 from evs_operator.api.status import EvsJobStatus, same_status
-from evs_operator.cloud import errors
-from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
+from evs_operator.evs import errors
+from evs_operator.evs.job import parse_job
 from support.jobs import JOB_ID, VOLUME_ID, batch, body, sub
 
 T0 = datetime(2026, 2, 3, 9, 15, 2, tzinfo=UTC)

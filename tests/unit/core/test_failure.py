@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evs_operator.cloud.job import Job, parse_job
 from evs_operator.core.failure import failure_of, summary
 from evs_operator.core.reason_text import readable
+from evs_operator.evs.job import Job, parse_job
 from support.jobs import VOLUME_ID, batch, body, sub
 
 QUOTA = {"error_code": "EVS.1042", "fail_reason": "volume gigabytes exceeded volume gigabytes quota!"}

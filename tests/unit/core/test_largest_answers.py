@@ -16,13 +16,13 @@ import pytest
 
 from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.status import EvsJobStatus
-from evs_operator.cloud import errors
 from evs_operator.cloud.classify import error_of, read_answer
 from evs_operator.cloud.client import MAX_BODY
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen, Observation, trouble_of
 from evs_operator.core.result import texts_of
-from evs_operator.observe.redact import Redactor
+from evs_operator.evs import errors
+from evs_operator.redact.redactor import Redactor
 from support.jobs import JOB_ID
 
 Result = TypeVar("Result")

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from evs_operator.api.spec import parse_spec
 from evs_operator.api.status import EvsJobStatus, same_status
-from evs_operator.cloud.job import Outcome, parse_job
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen
 from evs_operator.core.text import stored_size
 from evs_operator.core.verdict import STATES
-from evs_operator.observe.redact import Redactor
+from evs_operator.evs.job import JobOutcome, parse_job
+from evs_operator.redact.redactor import Redactor
 from support import crds
 from support.histories import SECRET, STEPS, T0, Step, subject
 from support.jobs import JOB_ID
@@ -74,10 +74,10 @@ def check_step(before: EvsJobStatus, status: EvsJobStatus, step: Step, generatio
             assert times(status) == times(before)
     else:
         job = step.observation.job
-        failed = any(sub.outcome is Outcome.FAILED for sub in job.descendants())
-        assert (found["Complete"] == "True") == (job.outcome is Outcome.SUCCEEDED and not failed)
+        failed = any(sub.outcome is JobOutcome.FAILED for sub in job.descendants())
+        assert (found["Complete"] == "True") == (job.outcome is JobOutcome.SUCCEEDED and not failed)
         assert (found["Failed"] == "True") == (
-            job.outcome is Outcome.FAILED or (job.outcome is Outcome.SUCCEEDED and failed)
+            job.outcome is JobOutcome.FAILED or (job.outcome is JobOutcome.SUCCEEDED and failed)
         )
     for kind, (value, moment) in times(status).items():
         if times(before).get(kind, ("", ""))[0] == value:

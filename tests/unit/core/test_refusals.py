@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import parse_spec
 from evs_operator.api.status import EvsJobStatus
-from evs_operator.cloud.job import parse_job
 from evs_operator.core.decide import Subject, decide, refuse
 from evs_operator.core.observation import JobSeen, Observation, Trouble
+from evs_operator.evs.job import parse_job
 from support.jobs import JOB_ID, batch, body, sub
 
 T0 = datetime(2026, 2, 3, 9, 15, 2, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 
 from evs_operator.api.connection import AuthKind
 from evs_operator.check.answers import findings
-from evs_operator.cloud import errors
 from evs_operator.core.refusals import probable_cause
+from evs_operator.evs import errors
 
 WORDS: list[tuple[AuthKind, str, str, str]] = [
     ("accessKey", "Get secretKey failed,ak:AK,err:ak not exist", "APIGW.0301", "correct accessKey in the Secret"),

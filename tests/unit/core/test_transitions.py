@@ -14,11 +14,11 @@ from evs_operator.api.conditions import Condition
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.spec import parse_spec
 from evs_operator.api.status import EvsJobStatus
-from evs_operator.cloud.job import parse_job
 from evs_operator.core.connection_status import connection_status
 from evs_operator.core.decide import Subject, decide
 from evs_operator.core.observation import JobSeen, Observation, Trouble
 from evs_operator.core.transitions import NOTE_BYTES, Action, transition_of_connection, transition_of_job
+from evs_operator.evs.job import parse_job
 from support.jobs import JOB_ID, batch, body, sub
 
 T0 = datetime(2026, 2, 3, 9, 15, 2, tzinfo=UTC)

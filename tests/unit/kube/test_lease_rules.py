@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evs_operator.kube.lease_rules import LEASE_SECONDS, Seen, Step, decide, look
+from evs_operator.kube.lease_rules import LEASE_SECONDS, Seen, Step, look, next_step
 
 
 def lease(holder: str, version: str = "7", **spec: Any) -> dict[str, Any]:
@@ -15,11 +15,11 @@ def lease(holder: str, version: str = "7", **spec: Any) -> dict[str, Any]:
 
 
 def step_after(seconds: float, holder: str, version: str = "7") -> Step:
-    return decide(Seen(version, holder, 15, since=100.0), "me", 100.0 + seconds)
+    return next_step(Seen(version, holder, 15, since=100.0), "me", 100.0 + seconds)
 
 
 def test_a_lease_that_is_not_there_may_be_created() -> None:
-    assert decide(look(None, None, 100.0), "me", 100.0) is Step.CREATE
+    assert next_step(look(None, None, 100.0), "me", 100.0) is Step.CREATE
 
 
 def test_a_released_lease_may_be_taken_at_once() -> None:
@@ -53,8 +53,8 @@ def test_times_in_the_lease_mean_nothing() -> None:
 
 def test_a_longer_duration_of_another_holder_is_waited_for() -> None:
     seen = look(None, lease("other", leaseDurationSeconds=60), 100.0)
-    assert decide(seen, "me", 159.0) is Step.WAIT
-    assert decide(seen, "me", 160.0) is Step.TAKE
+    assert next_step(seen, "me", 159.0) is Step.WAIT
+    assert next_step(seen, "me", 160.0) is Step.TAKE
 
 
 @pytest.mark.parametrize("duration", [1, 0, None, "15"])
@@ -64,8 +64,8 @@ def test_no_duration_in_a_lease_makes_the_wait_shorter_than_our_own(duration: ob
 
 def test_a_lease_deleted_under_its_holder_is_waited_for_as_if_it_were_there() -> None:
     gone = look(look(None, lease("other"), 100.0), None, 110.0)
-    assert decide(gone, "me", 114.0) is Step.WAIT
-    assert decide(gone, "me", 115.0) is Step.CREATE
+    assert next_step(gone, "me", 114.0) is Step.WAIT
+    assert next_step(gone, "me", 115.0) is Step.CREATE
 
 
 @pytest.mark.parametrize("body", [{}, {"metadata": None, "spec": None}, {"metadata": {"resourceVersion": "7"}}])

@@ -12,9 +12,9 @@ import yaml
 
 from evs_operator.api.names import EVS_CONNECTION, EVS_JOB, GROUP, VERSION
 from evs_operator.api.schema import FIELDS
-from evs_operator.engine.schema_watch import SchemaWatch
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.schema import in_words, missing_fields
+from evs_operator.runtime.schema_watch import SchemaWatch
 
 CRDS = {
     crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 import evs_operator
 from evs_operator.observe.logs import JsonFormatter, TextFormatter
-from evs_operator.observe.redact import Redactor
 from evs_operator.observe.wording import Ours
+from evs_operator.redact.redactor import Redactor
 
 SECRET = "hR7kQ2xW9pL4zT8vN1bM6yJ3"
 NAMES = ["access-key", "j-evs-token", "team-secret", "ak", "sk", "password", "my.token", "x-auth-token", "bearer"]
 redact = Redactor([SECRET])
 
 
-def line(message: object, *args: object, logger: str = "evs_operator.engine", **extra: object) -> dict[str, object]:
+def line(message: object, *args: object, logger: str = "evs_operator.jobs", **extra: object) -> dict[str, object]:
     record = logging.LogRecord(logger, logging.INFO, __file__, 1, message, args, None)
     record.__dict__.update(extra)
     text = TextFormatter(redact, debug=False).format(record)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from evs_operator.observe.logs import JsonFormatter, RepeatFilter, TextFormatter, configure
-from evs_operator.observe.redact import Redactor
+from evs_operator.redact.redactor import Redactor
 
 
 class Unprintable:
@@ -35,7 +35,7 @@ def unchanged(text: str) -> str:
 def record(
     message: object = "status written", *args: object, level: int = logging.INFO, **extra: object
 ) -> logging.LogRecord:
-    made = logging.LogRecord("evs_operator.engine", level, __file__, 1, message, args, None)
+    made = logging.LogRecord("evs_operator.jobs", level, __file__, 1, message, args, None)
     made.created = 1770110100.118
     made.__dict__.update(extra)
     return made
@@ -64,16 +64,14 @@ def fields(made: logging.LogRecord, *, debug: bool = False) -> dict[str, object]
 
 def test_a_text_line_is_time_level_logger_message_and_fields() -> None:
     line = text(record("polled %d", 3, evsjob="team-a/create", took=0.25, empty=""))
-    assert (
-        line == '2026-02-03T09:15:00.118Z INFO  evs_operator.engine  polled 3 evsjob=team-a/create took=0.25 empty=""'
-    )
+    assert line == '2026-02-03T09:15:00.118Z INFO  evs_operator.jobs  polled 3 evsjob=team-a/create took=0.25 empty=""'
 
 
 def test_a_json_line_is_an_object_with_the_records_own_fields() -> None:
     assert fields(record("polled %d", 3, evsjob="team-a/create", took=0.25, first=True)) == {
         "ts": "2026-02-03T09:15:00.118Z",
         "level": "info",
-        "logger": "evs_operator.engine",
+        "logger": "evs_operator.jobs",
         "msg": "polled 3",
         "evsjob": "team-a/create",
         "took": 0.25,
@@ -89,7 +87,7 @@ def test_a_field_never_takes_the_place_of_the_fixed_ones() -> None:
     made = record("as it was", ts="x", logger="y")
     made.__dict__["level"] = 5
     shown = fields(made)
-    assert (shown["msg"], shown["level"], shown["logger"]) == ("as it was", "info", "evs_operator.engine")
+    assert (shown["msg"], shown["level"], shown["logger"]) == ("as it was", "info", "evs_operator.jobs")
     assert (shown["ts_"], shown["level_"], shown["logger_"]) == ("x", 5, "y")
 
 
@@ -153,8 +151,8 @@ def test_tracebacks_are_for_debug_level() -> None:
     ids=lambda value: None if isinstance(value, bool) else "",
 )
 def test_a_record_that_cannot_be_formatted_still_is_a_line(made: logging.LogRecord, debug: bool) -> None:
-    assert "evs_operator.engine" in text(made, debug=debug)
-    assert fields(made, debug=debug)["logger"] == "evs_operator.engine"
+    assert "evs_operator.jobs" in text(made, debug=debug)
+    assert fields(made, debug=debug)["logger"] == "evs_operator.jobs"
     assert RepeatFilter(lambda: 0.0).filter(made)
 
 
@@ -236,7 +234,7 @@ def test_other_libraries_are_quiet_unless_debugging_and_never_louder_than_asked(
     level: str, own: int, foreign: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure("json", level, unchanged)
-    for name in ("evs_operator.engine", "kopf.objects", "httpx", "aiohttp.access", "asyncio", "kubernetes"):
+    for name in ("evs_operator.jobs", "kopf.objects", "httpx", "aiohttp.access", "asyncio", "kubernetes"):
         for spoken in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger(name).log(spoken, "level %d", spoken)
         heard = {

@@ -13,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from evs_operator.observe.logs import JsonFormatter, TextFormatter
-from evs_operator.observe.redact import Redactor
+from evs_operator.redact.redactor import Redactor
 
 # "*" is left out: the mask is made of it
 SECRETS = st.text(alphabet=sorted({*string.printable, "é", "€", "\u2028"} - {"*"}), min_size=6, max_size=60)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from evs_operator import __version__
 from evs_operator.api.reasons import Reason
-from evs_operator.cloud.error_codes import _HINTS
+from evs_operator.evs.error_codes import _HINTS
 from evs_operator.observe import metrics as module
 from evs_operator.observe.metrics import BudgetNow, Metrics, Snapshot
 

@@ -95,6 +95,6 @@ def test_a_receiver_that_is_not_there_does_not_hold_up_the_end() -> None:
 
 def test_nothing_of_opentelemetry_is_imported_where_it_is_not_asked_for() -> None:
     code = (
-        "import sys, evs_operator.engine.supervisor; sys.exit(any(m.startswith('opentelemetry') for m in sys.modules))"
+        "import sys, evs_operator.runtime.supervisor; sys.exit(any(m.startswith('opentelemetry') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

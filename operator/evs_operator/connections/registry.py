@@ -1,0 +1,340 @@
+"""All connections: which one an EvsJob uses, whether it may, and a client that is signed in.
+
+Called by the workers before each call, by the watch when a connection object changes, and by `controller`, which has
+Secrets read periodically. What a connection is made of has modules of its own: `credential_loader` (Secrets become an
+identity), `credential.identity` (the credential and its verdict), `tenancy` (which namespace may use it).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
+
+import httpx
+
+from evs_operator.api.connection import parse_connection
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION, DEFAULT_CONNECTION, EVS_CONNECTION
+from evs_operator.api.reasons import ConnectionReason, Reason
+from evs_operator.api.spec import EvsJobSpec, SpecError
+from evs_operator.api.stored import connection_status, mapping, same_connection_status
+from evs_operator.clock import Clock
+from evs_operator.cloud.budget import Budget
+from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.endpoints import AllowList
+from evs_operator.cloud.network import Network
+from evs_operator.cloud.transport import OnCall
+from evs_operator.connections.credential.identity import Identity, Refusal
+from evs_operator.core.observation import Trouble
+from evs_operator.kube import objects
+from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.objects import ObjectKey
+from evs_operator.observe.faults import in_words
+from evs_operator.redact.redaction import Redaction
+
+from .clients import Callers
+from .connection import Caller, Connection, title
+from .credential_loader import CredentialLoader, PlatformAuth, limit_of
+from .reachability import Reach
+from .tenancy import Tenancy
+
+_FOREVER: Final = float("inf")
+
+_log = logging.getLogger(__name__)
+
+
+class ConnectionTroubleError(Exception):
+    """An EvsJob's connection cannot be used; `trouble` says why in the words of a condition.
+
+    `again_at` is when the next call may go, None where the connection has to change first.
+    """
+
+    def __init__(self, trouble: Trouble, again_at: float | None = None) -> None:
+        super().__init__(trouble.head)
+        self.trouble = trouble
+        self.again_at = again_at
+
+
+class ConnectionRegistry:
+    """All connections by kind, namespace and name."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        allow: AllowList,
+        operator_namespace: str,
+        clock: Clock,
+        *,
+        platform: PlatformAuth | None = None,
+        redaction: Redaction | None = None,
+        on_call: OnCall | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self._api = api
+        self._network = network or Network()
+        self._on_call = on_call
+        self._allow = allow
+        self._clock = clock
+        self._registry: dict[ObjectKey, Connection] = {}
+        self._loader = CredentialLoader(
+            api,
+            allow,
+            operator_namespace,
+            clock,
+            platform=platform or PlatformAuth(),
+            redaction=redaction or Redaction(clock),
+            on_judged=self._judged,
+            on_project=self._project_healed,
+            retire=self._retire,
+            on_change=self.changed,
+        )
+        self._callers = Callers(lambda connection, auth: self._evs_client(connection, auth), clock, self.changed)
+        self.tenancy = Tenancy(api, clock)
+        self.on_change: Callable[[Connection], None] = lambda connection: None
+        self.on_foreign: Callable[[Connection, Mapping[str, object]], None] = lambda connection, metadata: None
+        self.on_healed: Callable[[ObjectKey, str | None], None] = lambda key, project_id: None
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._registry.values()))
+
+    def knows_newer(self, key: ObjectKey, version: str) -> bool:
+        """Tell whether a newer version of a connection is known, by its number."""
+        known = self._registry.get(key)
+        return known is not None and _older(version, known.resource_version)
+
+    def apply(self, key: ObjectKey, body: Mapping[str, object], *, fresh: bool = False) -> Connection | None:
+        """Take a connection object as it is now; return its connection where the spec is new or changed.
+
+        `fresh` means that it was read a moment ago: it is the truth, whatever its version. Raises what we stumble
+        over in reading the spec, which then blocks the connection and is read again next time.
+        """
+        metadata = mapping(body.get("metadata"))
+        uid, version = str(metadata.get("uid")), str(metadata.get("resourceVersion"))
+        generation = metadata.get("generation")
+        generation = generation if isinstance(generation, int) else 0
+        known = self._registry.get(key)
+        if not fresh and known is not None and _older(version, known.resource_version):
+            return None
+        if known is not None and (known.uid, known.generation, known.stumbled) == (uid, generation, False):
+            if version == known.resource_version:
+                return None  # known by its write
+            status = connection_status(body.get("status"))
+            foreign = not any(same_connection_status(status, other) for other in (known.status, *known.tried))
+            known.resource_version, known.status = version, status
+            if foreign:
+                self.on_foreign(known, metadata)
+            return None
+        if known is not None:
+            self._close(known)
+        status = connection_status(body.get("status"))
+        reach = Reach.recalled(status, generation)
+        connection = Connection(key, uid, generation, version, status, born=self._clock(), reach=reach)
+        self._registry[key] = connection
+        try:
+            connection.spec = parse_connection(body.get("spec"), cluster=key.kind == CLUSTER_EVS_CONNECTION)
+        except SpecError as error:
+            trouble = Trouble(Reason.INVALID_SPEC, f"{title(key)}: {error}")
+            connection.own_refusal = Refusal(trouble, ConnectionReason.INVALID_SPEC, _FOREVER)
+        except Exception as fault:
+            trouble = Trouble(Reason.INVALID_SPEC, f"{title(key)}: its spec cannot be read: {in_words(fault)}")
+            connection.own_refusal = Refusal(trouble, ConnectionReason.INVALID_SPEC, _FOREVER)
+            connection.stumbled = True
+            self.changed(connection)
+            raise
+        else:
+            connection.budget = Budget(*limit_of(connection.spec))  # until the Secret tells with whom it is shared
+        return connection
+
+    def remove(self, key: ObjectKey, uid: str | None = None) -> bool:
+        """Forget a connection and its credential; one that was created anew under the name stays (False)."""
+        connection = self._registry.get(key)
+        if connection is None or (uid is not None and connection.uid != uid):
+            return False
+        del self._registry[key]
+        self._close(connection)
+        self._loader.leave(connection)
+        return True
+
+    def gone(self, present: Collection[str], kind: str, namespaces: Collection[str], before: float) -> list[ObjectKey]:
+        """Return connections that a LIST begun at `before` did not show; `namespaces` empty means all."""
+        return [
+            connection.key
+            for connection in self
+            if connection.key.kind == kind
+            and connection.uid not in present
+            and connection.born < before
+            and (not namespaces or connection.key.namespace in namespaces)
+        ]
+
+    def key_of(self, namespace: str, spec: EvsJobSpec) -> ObjectKey:
+        """Return the connection that an EvsJob means, whether it is there or not."""
+        ref = spec.connection_ref
+        if ref is not None and ref.kind == CLUSTER_EVS_CONNECTION:
+            return ObjectKey(CLUSTER_EVS_CONNECTION, "", ref.name)
+        own = ObjectKey(EVS_CONNECTION, namespace, ref.name if ref else DEFAULT_CONNECTION)
+        if ref is None and own not in self._registry:
+            shared = ObjectKey(CLUSTER_EVS_CONNECTION, "", DEFAULT_CONNECTION)
+            return shared if shared in self._registry else own
+        return own
+
+    def get(self, key: ObjectKey) -> Connection | None:
+        """Return the connection of that connection, None where the connection is not there."""
+        return self._registry.get(key)
+
+    def find(self, namespace: str, spec: EvsJobSpec) -> Connection | None:
+        """Return the connection of that connection, None where the connection is not there."""
+        return self._registry.get(self.key_of(namespace, spec))
+
+    async def client_for(
+        self, namespace: str, spec: EvsJobSpec, *, urgent: bool = False
+    ) -> tuple[Connection, str, Caller]:
+        """Return connection, project id and a client for an EvsJob; `urgent` where a person asks for the poll.
+
+        Raises ConnectionTroubleError where a person must act, KubeError where the API server did not answer.
+        """
+        while True:
+            connection = await self._session_for(namespace, spec)
+            if self._registry.get(connection.key) is connection:
+                break  # else the connection changed meanwhile
+        refusal = connection.refusal_for(namespace, spec.project_id)
+        if refusal is not None and refusal.lasts(self._clock(), urgent=urgent):
+            again_at = None if connection.own_refusal else refusal.ends_at(urgent=urgent)
+            raise ConnectionTroubleError(connection.named(refusal.trouble), again_at)
+        project_id = spec.project_id or (connection.spec.project_id if connection.spec else None)
+        if not project_id:
+            what = f"no project: write spec.projectId here or in {title(connection.key)}"
+            raise ConnectionTroubleError(Trouble(Reason.INVALID_SPEC, what))
+        return connection, project_id, self.client(connection, project_id, namespace)
+
+    async def _session_for(self, namespace: str, spec: EvsJobSpec) -> Connection:
+        """Return the connection that an EvsJob may use, with its Secrets read; raises as `client_for`."""
+        key = self.key_of(namespace, spec)
+        connection = self._registry.get(key) or await self._fetch(namespace, spec)
+        if connection is None:
+            raise ConnectionTroubleError(self._not_found(key, spec))
+        connection.asked_at = self._clock()
+        if connection.spec is not None:
+            said = await self.tenancy.refusal(connection.key, connection.spec.allowed, namespace)
+            if said:
+                raise ConnectionTroubleError(Trouble(Reason.CONNECTION_NOT_ALLOWED, f"{title(connection.key)} {said}"))
+        await self.prepare(connection)
+        return connection
+
+    async def prepare(self, connection: Connection) -> None:
+        """Read the Secrets where that was not done; a failure blocks the connection."""
+        if connection.identity is not None or connection.own_refusal is not None:
+            return  # a read that is under way is not waited for: what was read before serves meanwhile
+        async with connection.lock:
+            if connection.identity is None and connection.own_refusal is None:
+                await self._loader.open(connection)
+
+    async def refresh(self, connection: Connection) -> bool:
+        """Read the Secrets again; return True where they give another credential or another trouble than before."""
+        before = (connection.identity, connection.tls, connection.own_refusal and connection.own_refusal.trouble)
+        async with connection.lock:
+            await self._loader.open(connection)
+        return before != (
+            connection.identity,
+            connection.tls,
+            connection.own_refusal and connection.own_refusal.trouble,
+        )
+
+    def changed(self, connection: Connection) -> None:
+        """Tell that the status of a connection may have to be written."""
+        self.on_change(connection)
+
+    def client(self, connection: Connection, project_id: str | None, namespace: str = "") -> Caller:
+        """Return the client of a prepared connection for one project; None is for proving the credential alone."""
+        if connection.identity is None:
+            what = f"{title(connection.key)}: the credential is not read yet"
+            raise ConnectionTroubleError(Trouble(Reason.CREDENTIALS_INVALID, what))
+        return self._callers.of(connection, connection.identity, project_id, namespace)
+
+    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
+        if connection.wire is not None:
+            return connection.wire.with_auth(auth)
+        endpoint = connection.spec.endpoint if connection.spec else ""
+        return EvsClient(
+            endpoint,
+            auth,
+            tls=connection.tls,
+            allow=self._allow,
+            on_call=self._on_call,
+            network=self._network,
+            turn=connection.key.namespace,
+        )
+
+    async def aclose(self) -> None:
+        """Close all clients."""
+        for connection in self:
+            self._close(connection)
+        await self.close_retired(_FOREVER)
+
+    async def close_retired(self, now: float) -> None:
+        """Close clients of credentials that were replaced a while ago, and forget what nobody uses."""
+        await self._callers.close_retired(now)
+        self._loader.forget_unused(self)
+
+    def keep_secrets(self) -> None:
+        """Forget the secrets that nobody holds any more."""
+        self._loader.keep_secrets()
+
+    async def _fetch(self, namespace: str, spec: EvsJobSpec) -> Connection | None:
+        """Ask the API server before a connection is called missing: its watch may be behind the EvsJob's."""
+        keys = [self.key_of(namespace, spec)]
+        if spec.connection_ref is None:
+            keys.append(ObjectKey(CLUSTER_EVS_CONNECTION, "", DEFAULT_CONNECTION))
+        for key in keys:
+            try:
+                body = await objects.read(self._api, key)
+            except KubeError as error:
+                if error.status not in (403, 404):
+                    raise
+                continue
+            if (connection := self.apply(key, body, fresh=True)) is not None:
+                self.changed(connection)
+            return self._registry.get(key)
+        return None
+
+    def _not_found(self, key: ObjectKey, spec: EvsJobSpec) -> Trouble:
+        if spec.connection_ref is None:
+            own = f"EvsConnection {key.namespace}/{DEFAULT_CONNECTION}"
+            what = f"no connection: create {own}, or name one in spec.connectionRef"
+        else:
+            what = f"{title(key)} does not exist: create it, or correct spec.connectionRef"
+            if key.kind == EVS_CONNECTION and ObjectKey(CLUSTER_EVS_CONNECTION, "", key.name) in self._registry:
+                what += f"; there is a {CLUSTER_EVS_CONNECTION} of that name: if it is meant, write connectionRef.kind"
+        return Trouble(Reason.CONNECTION_NOT_FOUND, what)
+
+    def _close(self, connection: Connection) -> None:
+        connection.closed = True
+        self._retire(connection)
+
+    def _retire(self, connection: Connection) -> None:
+        self._callers.retire(connection)
+        self.tenancy.forget(connection.key)
+
+    def _judged(self, identity: Identity, healed: bool) -> None:
+        for connection in self:
+            if connection.identity is identity:
+                self.changed(connection)
+                if healed:
+                    self.on_healed(connection.key, None)
+
+    def _project_healed(self, identity: Identity, project_id: str) -> None:
+        for connection in self:
+            if connection.identity is identity:
+                self.on_healed(connection.key, project_id)
+
+
+def short_name(key: ObjectKey) -> str:
+    """Return `namespace/name` of a connection, `name` of a cluster connection: one string, however often it is kept."""
+    return sys.intern(f"{key.namespace}/{key.name}" if key.namespace else key.name)
+
+
+def _older(one: str, other: str) -> bool:
+    try:
+        return int(one) < int(other)
+    except ValueError:
+        return False

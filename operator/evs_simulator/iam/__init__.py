@@ -1,0 +1,1 @@
+"""The simulated IAM: accounts, tokens, signatures and temporary credentials."""

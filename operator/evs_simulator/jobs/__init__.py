@@ -1,0 +1,1 @@
+"""The simulated EVS: jobs, their bodies and timelines, volumes, and the calls that make them."""
