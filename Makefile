@@ -22,7 +22,7 @@ demo: venv ## A real API server, the EVS simulator and the operator: watch EvsJo
 	@PYTHONPATH=tests $(BIN)/python -m examples.demo
 
 .PHONY: test
-test: venv ## All tests, also against a real API server; it and helm are built once (up to 20 minutes).
+test: venv ## All tests, also against a real API server; it and helm are built once.
 	@$(CONTROLPLANE) build >/dev/null
 	$(BIN)/pytest -m 'not image' $(ARGS)
 

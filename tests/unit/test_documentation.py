@@ -78,6 +78,11 @@ def test_nobody_is_told_to_wait_for_the_word_of_the_cloud() -> None:
     assert [path for path in [_ROOT / "README.md", *told] if words.search(path.read_text(errors="replace"))] == []
 
 
+def test_the_readme_is_read_in_three_minutes() -> None:
+    """What needs more words has its page in docs/."""
+    assert len((_ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
+
+
 def _paths_in_code(text: str) -> list[str]:
     tops = "|".join(re.escape(path.name) for path in _ROOT.iterdir() if path.is_dir() and path.name not in _NOT_OURS)
     # `deploy/evs-operator` is what kubectl calls the Deployment.
