@@ -52,6 +52,7 @@ from .reading import (
 from .reasons import ConnectionReason, Reason
 from .spec import ConnectionRef, SpecError
 from .status import EvsJobStatus, Failure, SubJobCounts, SubJobStatus
+from .waiting import PATIENCE_SECONDS, ExitCode, JobWait, exit_code, next_decision
 
 __all__ = [
     "API_VERSION",
@@ -59,6 +60,7 @@ __all__ = [
     "EVS_CONNECTION",
     "EVS_JOB",
     "GROUP",
+    "PATIENCE_SECONDS",
     "PLURALS",
     "REQUESTED_AT",
     "VERSION",
@@ -67,8 +69,10 @@ __all__ = [
     "ConnectionReason",
     "ConnectionRef",
     "EvsJobStatus",
+    "ExitCode",
     "Failure",
     "JobState",
+    "JobWait",
     "Manifest",
     "Reason",
     "SpecError",
@@ -82,6 +86,7 @@ __all__ = [
     "end_time",
     "evs_connection",
     "evs_job",
+    "exit_code",
     "failure",
     "instance_metadata",
     "is_complete",
@@ -93,6 +98,7 @@ __all__ = [
     "job_status",
     "message",
     "needs_action",
+    "next_decision",
     "oidc",
     "password",
     "poll_request",

@@ -1,0 +1,40 @@
+"""`explain`: reads an EvsJob, its connection and its Events, and prints what happened, see `explanation`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .documents import document
+from .errors import NOT_FOUND, PluginError
+from .explanation import Explanation
+from .happenings import connection_of, events_of
+from .selection import Selection
+from .session import Session
+
+Object = Mapping[str, Any]
+
+
+def explain(session: Session, selection: Selection) -> int:
+    """Explain each EvsJob that is selected."""
+    objects = selection.found(session.kubectl)
+    if not objects:
+        raise PluginError("no EvsJob matches", NOT_FOUND)
+    explanations = [_explanation(session, obj) for obj in objects]
+    if session.output in ("json", "yaml"):
+        values = [each.value() for each in explanations]
+        session.result(document(values[0] if len(selection.names) == 1 else values, session.output))
+        return 0
+    for at, each in enumerate(explanations):
+        session.result(*([""] if at else []), *each.lines(session.out_look, session.width))
+    return 0
+
+
+def _explanation(session: Session, obj: Object) -> Explanation:
+    return Explanation(
+        obj=obj,
+        connection=connection_of(session.kubectl, obj),
+        events=events_of(session.kubectl, obj),
+        now=datetime.now(UTC),
+    )
