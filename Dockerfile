@@ -18,6 +18,7 @@ COPY requirements/run.txt .
 RUN python3 -m pip install --quiet --no-compile --no-cache-dir --require-hashes --target=/opt/evs-operator -r run.txt \
  && rm -rf /opt/evs-operator/bin
 COPY operator/evs_operator /opt/evs-operator/evs_operator
+COPY operator/evs_webhook /opt/evs-operator/evs_webhook
 # For `kubectl exec`: on the PATH of the image, which has no shell.
 RUN mkdir -p /path \
  && printf '#!/usr/bin/python3\nimport sys\nfrom evs_operator.cli import main\nsys.exit(main())\n' > /path/evs-operator \

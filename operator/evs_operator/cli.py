@@ -1,8 +1,9 @@
-"""The command line: `evs-operator run`, `check` and `endpoints`.
+"""The command line: `evs-operator run`, `check`, `endpoints` and `webhook`.
 
 Called by the console script and by `python -m evs_operator`. Exit codes: 2 for wrong flags or variables, with one
 line on stderr; 130 after Ctrl-C; else what the command returns. Logging is set up before the command starts, so that
-nothing goes to stderr past the redactor. What goes wrong later is the commands' own to say.
+nothing goes to stderr past the redactor. What goes wrong later is the commands' own to say. The webhook is another
+package: nothing of it is imported unless it is the command.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NoReturn
 from evs_operator import __version__
 from evs_operator.redact.redactor import Redactor
 
+from .flags import LogFormat
 from .inherited import inherit
 from .introduction import endpoint_lines
 from .observe import logs
@@ -38,26 +40,42 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code. Raises SystemExit where argparse ends: --help, wrong flags."""
-    parser = _parser()
-    flags = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(webhook=words[:1] == ["webhook"])
+    flags = parser.parse_args(words)
     if flags.command is None:
         parser.print_help(sys.stderr)
         return _WRONG_USE
+    if flags.command == "webhook":
+        return _serve_webhook(flags)
     inherited = [] if flags.command == "run" else inherit(flags)
     try:
         settings = read_settings(flags)
     except SettingsError as error:
-        print(f"evs-operator {flags.command}: {error}", file=sys.stderr)  # noqa: T201  # the command's answer
-        return _WRONG_USE
+        return _refused(flags.command, error)
     if flags.command == "endpoints":
         return _list_endpoints(settings)
     if inherited:
         print(f"note  flags of the operator in this container: {' '.join(inherited)}")  # noqa: T201  # part of the answer
-    logs.configure(settings.log_format, settings.log_level, Redactor())
+    return _in_loop(_command(flags.command)(settings), settings.log_format, settings.log_level)
+
+
+def _serve_webhook(flags: argparse.Namespace) -> int:
+    from evs_webhook.settings import read_settings as read_webhook_settings
+
     try:
-        return _in_loop(_command(flags.command), settings)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        settings = read_webhook_settings(flags)
+        from evs_webhook.server import run as serve
+    except SettingsError as error:
+        return _refused("webhook", error)
+    except ModuleNotFoundError as error:
+        return _refused("webhook", f"{error.name} is not installed: pip install 'evs-operator[webhook]'")
+    return _in_loop(serve(settings), settings.log_format, settings.log_level)
+
+
+def _refused(command: str, why: object) -> int:
+    print(f"evs-operator {command}: {why}", file=sys.stderr)  # noqa: T201  # the command's answer
+    return _WRONG_USE
 
 
 def _list_endpoints(settings: Settings) -> int:
@@ -69,7 +87,7 @@ def _list_endpoints(settings: Settings) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, webhook: bool = False) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="evs-operator",
         description="Follow jobs of Elastic Volume Service (EVS) in Kubernetes.",
@@ -84,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     add_flags(check, run=False)
     endpoints = commands.add_parser("endpoints", help="which endpoints may connections name?", allow_abbrev=False)
     add_endpoint_flags(endpoints)
+    serve = commands.add_parser("webhook", help="serve HTTP for senders outside the cluster", allow_abbrev=False)
+    if webhook:
+        from evs_webhook.settings import add_flags as add_webhook_flags
+
+        add_webhook_flags(serve)
     return parser
 
 
@@ -98,11 +121,15 @@ def _command(name: str) -> Callable[[Settings], Coroutine[None, None, int]]:
     return run
 
 
-def _in_loop(command: Callable[[Settings], Coroutine[None, None, int]], settings: Settings) -> int:
+def _in_loop(work: Coroutine[None, None, int], log_format: LogFormat, log_level: str) -> int:
+    logs.configure(log_format, log_level, Redactor())
     gc.freeze()  # what was imported stays
     gc.set_threshold(_COLLECT_EVERY)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(command(settings))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,46 +1,44 @@
 """Settings of `evs-operator run` and `check`: flags over environment over defaults, checked one by one.
 
-Called by `cli`. A wrong value is a SettingsError, one line that names the flag or variable and says what is allowed.
-An empty variable counts as not set; an empty item in a list does not, or a stray comma in EVS_OPERATOR_NAMESPACE
-would turn "these namespaces" into "all". Which kubeconfig is used where none is named is `kube.cluster`'s to find out.
+Called by `cli`. How a value is found, and what a wrong one says, is the business of `flags`. Which kubeconfig is used
+if none is named is `kube.cluster`'s to find out.
 """
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 from evs_operator.api.object_names import is_namespace_name, is_object_name
 from evs_operator.cloud.endpoints import origin
-from evs_operator.redact.redactor import Redactor
 
-LogFormat = Literal["json", "text"]
+from .flags import (
+    LogFormat,
+    Reader,
+    is_host,
+    parse_address,
+    parse_log_format,
+    parse_log_level,
+    parse_namespace,
+    parse_path,
+)
+from .flags import (
+    SettingsError as SettingsError,
+)
 
-_T = TypeVar("_T")
-_ENV_PREFIX: Final = "EVS_OPERATOR_"
-_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _DEFAULT_NAMESPACE: Final = "evs-operator"
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
 # Two labels at least: https://*.com would trust everybody. No port: the allow-list looks at the host alone.
 _WILDCARD = re.compile(r"https://\*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){2,}", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
 _PROJECT = re.compile(r"[0-9a-f]{32}")
 _AUTH_KINDS: Final = ("oidc", "instanceMetadata")
 _OIDC_TOKEN_FILE: Final = "/var/run/secrets/evs-operator.dev/oidc/token"  # noqa: S105  # a path
-_BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-class SettingsError(ValueError):
-    """A flag or variable has a value that is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,70 +123,23 @@ def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
 
 def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings; raise SettingsError for the first value that is not allowed."""
-    read = _Reader(vars(flags), environ)
+    read = Reader(vars(flags), environ)
     return Settings(
-        kubeconfig=read.one("kubeconfig", _path, None),
-        namespaces=read.many("namespace", _namespace),
-        operator_namespace=read.one("operator_namespace", _namespace, _own_namespace()),
+        kubeconfig=read.one("kubeconfig", parse_path, None),
+        namespaces=read.many("namespace", parse_namespace),
+        operator_namespace=read.one("operator_namespace", parse_namespace, _own_namespace()),
         allow_endpoints=read.many("allow_endpoint", _endpoint),
         default_endpoints=not read.flag("no_default_endpoints"),
         allow_auth=read.many("allow_auth", _auth_kind),
         oidc_token_file=read.one("oidc_token_file", _token_file, _OIDC_TOKEN_FILE),
-        http_address=read.one("http_address", _address, ("", 8080)),
+        http_address=read.one("http_address", parse_address, ("", 8080)),
         leader_elect=read.flag("leader_elect"),
-        log_format=read.one("log_format", _log_format, "json"),
-        log_level=read.one("log_level", _log_level, "info"),
+        log_format=read.one("log_format", parse_log_format, "json"),
+        log_level=read.one("log_level", parse_log_level, "info"),
         connection=read.one("connection", _connection, None),
         project=read.one("project", _project, None),
         as_user=read.one("as", _user, ""),
     )
-
-
-class _Reader:
-    """Finds each value, flag first, and names its place in an error."""
-
-    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str]) -> None:
-        self._flags = flags
-        self._environ = environ
-
-    def one(self, name: str, parse: Callable[[str], _T], default: _T) -> _T:
-        flag = self._flags.get(name)
-        if flag is not None:
-            return self._parsed(parse, str(flag), _flag_name(name))
-        value = self._environ.get(_variable(name), "")
-        return self._parsed(parse, value, _variable(name)) if value else default
-
-    def many(self, name: str, parse: Callable[[str], _T]) -> tuple[_T, ...]:
-        given = self._flags.get(name)
-        if isinstance(given, Sequence):
-            place, values = _flag_name(name), [str(value) for value in given]
-        else:
-            place, listed = _variable(name), self._environ.get(_variable(name), "")
-            values = [value.strip() for value in listed.split(",")] if listed else []
-        return tuple(dict.fromkeys(self._parsed(parse, value, place) for value in values))
-
-    def flag(self, name: str) -> bool:
-        given = self._flags.get(name)
-        if given is not None:
-            return bool(given)
-        value = self._environ.get(_variable(name), "")
-        return self._parsed(_boolean, value, _variable(name)) if value else False
-
-    @staticmethod
-    def _parsed(parse: Callable[[str], _T], value: str, place: str) -> _T:
-        try:
-            return parse(value)
-        except SettingsError as error:
-            # A URL may hold a password, and this line ends up in somebody's log.
-            raise SettingsError(f"{place}: {Redactor()(value)[:200]!r} is not allowed: {error}") from None
-
-
-def _flag_name(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _variable(name: str) -> str:
-    return _ENV_PREFIX + name.upper()
 
 
 def _own_namespace() -> str:
@@ -196,25 +147,6 @@ def _own_namespace() -> str:
         return _POD_NAMESPACE.read_text(encoding="utf-8").strip() or _DEFAULT_NAMESPACE
     except OSError:  # not in a pod
         return _DEFAULT_NAMESPACE
-
-
-def _path(value: str) -> Path:
-    if not value.strip():
-        raise SettingsError("write the path of a file")
-    try:
-        path = Path(value).expanduser()
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise SettingsError(f"write the path of a file that can be read ({error.strerror})") from None
-    except (RuntimeError, ValueError):  # the home of an unknown user; a NUL byte
-        raise SettingsError("write the path of a file that can be read") from None
-
-
-def _namespace(value: str) -> str:
-    if not _LABEL.fullmatch(value):
-        raise SettingsError("write a namespace: 1 to 63 lower-case letters, digits and dashes, no dash at either end")
-    return value
 
 
 def _connection(value: str) -> tuple[str, str]:
@@ -246,7 +178,7 @@ def _endpoint(value: str) -> str:
         named = origin(value)
     except ValueError:
         parts = None
-    if parts is None or parts.path not in ("", "/") or not _is_host(parts.hostname or ""):
+    if parts is None or parts.path not in ("", "/") or not is_host(parts.hostname or ""):
         raise SettingsError("write an origin such as https://evs.example.com, or https://*.example.com")
     return named
 
@@ -262,39 +194,3 @@ def _token_file(value: str) -> str:
     if not value.startswith("/") or "\0" in value:
         raise SettingsError("write the absolute path of a file")
     return value
-
-
-def _address(value: str) -> tuple[str, int]:
-    match = _ADDRESS.fullmatch(value)
-    host = (match["v6"] or match["host"] or "") if match else ""
-    if not match or int(match["port"]) > 65535 or (host and not _is_host(host)):
-        raise SettingsError("write HOST:PORT, :PORT or [IPv6]:PORT, with a port from 0 to 65535")
-    return host, int(match["port"])
-
-
-def _is_host(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return _HOST.fullmatch(value) is not None
-    return True
-
-
-def _log_format(value: str) -> LogFormat:
-    if value == "json":
-        return "json"
-    if value == "text":
-        return "text"
-    raise SettingsError("write json or text")
-
-
-def _log_level(value: str) -> str:
-    if value.lower() not in _LOG_LEVELS:
-        raise SettingsError(f"write {', '.join(_LOG_LEVELS[:-1])} or {_LOG_LEVELS[-1]}")
-    return value.lower()
-
-
-def _boolean(value: str) -> bool:
-    if value.lower() not in _BOOLEANS:
-        raise SettingsError("write true or false")
-    return _BOOLEANS[value.lower()]

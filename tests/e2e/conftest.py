@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from controlplane import ControlPlane
+from support import webhook as webhook_support
+from support.certificates import make_authority, make_certificate
 from support.deployed import DEPLOY, NAMESPACE, SERVICE_ACCOUNT
 from support.operator_process import Objects, OperatorProcess, start_operator
 from support.scripted_cloud import ScriptedCloud, scripted_cloud
 from support.siege import Siege, siege
+from support.webhook import Api, WebhookProcess, start_webhook, token_of
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +65,38 @@ def it(_besieged: Siege) -> Iterator[Siege]:
     _besieged.operator.wait_ready()
     yield _besieged
     _besieged.clear()
+
+
+@pytest.fixture(scope="session")
+def webhook_kubeconfig(crds: ControlPlane) -> Path:
+    """Give the kubeconfig of a ServiceAccount that may watch EvsJobs and nothing else."""
+    return crds.kubeconfig_for("webhook", "webhook", [], cluster_rules=webhook_support.RULES)
+
+
+@pytest.fixture(scope="session")
+def webhook_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Give the files of a certificate, its key and its authority."""
+    directory = tmp_path_factory.mktemp("webhook")
+    make_authority(directory, "authority")
+    make_certificate(directory, "webhook", "authority", "IP:127.0.0.1")
+    return directory / "webhook.crt", directory / "webhook.key", directory / "authority.crt"
+
+
+@pytest.fixture(scope="session")
+def webhook(webhook_kubeconfig: Path, webhook_certificate: tuple[Path, Path, Path]) -> Iterator[WebhookProcess]:
+    """Give a running webhook for all namespaces."""
+    flags = ("--max-waiters", "60", "--max-wait-seconds", "60")
+    with start_webhook(webhook_kubeconfig, *flags, certificate=webhook_certificate) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(crds: ControlPlane) -> Api:
+    """Give the API server as its administrator."""
+    return Api(crds)
+
+
+@pytest.fixture(scope="session")
+def sender(crds: ControlPlane) -> str:
+    """Give the token of a caller who may do everywhere what the webhook offers."""
+    return token_of(crds.kubeconfig_for("webhook", "sender", [], cluster_rules=webhook_support.SENDER))

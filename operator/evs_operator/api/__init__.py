@@ -52,6 +52,7 @@ from .reading import (
 from .reasons import ConnectionReason, Reason
 from .spec import ConnectionRef, SpecError
 from .status import EvsJobStatus, Failure, SubJobCounts, SubJobStatus
+from .view import JobView, job_view
 from .waiting import PATIENCE_SECONDS, ExitCode, JobWait, exit_code, next_decision
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "ExitCode",
     "Failure",
     "JobState",
+    "JobView",
     "JobWait",
     "Manifest",
     "Reason",
@@ -96,6 +98,7 @@ __all__ = [
     "is_ready",
     "job_id_of",
     "job_status",
+    "job_view",
     "message",
     "needs_action",
     "next_decision",

@@ -141,7 +141,7 @@ class KubeApi:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
-                content = await _content(response, most)
+                content = await read_content(response, most)
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
         except TimeoutError:
             raise KubeError(0, Ours(f"{method} {path}: the API server did not answer in time")) from None
@@ -154,7 +154,7 @@ class KubeApi:
         if 200 <= status < 300:
             if content is None:
                 raise AnswerTooLargeError(status, Ours(f"{method} {path}: the answer has more than {most} bytes"))
-            return Answer(_object(content, f"{method} {path}"), len(content))
+            return Answer(object_of(content, f"{method} {path}"), len(content))
         said = _said(content) or f"HTTP {status}"
         raise KubeError(status, Ours(f"{method} {path}:", said, path.split("/")), retry_seconds(retry_after))
 
@@ -173,7 +173,7 @@ class KubeApi:
             await session.close()
 
 
-async def _content(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+async def read_content(response: aiohttp.ClientResponse, most: int) -> bytes | None:
     """Read an answer; None where it has more bytes than that, unpacked, and then the rest is not read."""
     if response.content_length is not None and "Content-Encoding" not in response.headers:
         if response.content_length <= most:
@@ -190,7 +190,8 @@ async def _content(response: aiohttp.ClientResponse, most: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _object(content: bytes, what: str) -> dict[str, object]:
+def object_of(content: bytes, what: str) -> dict[str, object]:
+    """Return the JSON object that an answer is; raises KubeError."""
     try:
         parsed = json.loads(content)
     except (ValueError, RecursionError):

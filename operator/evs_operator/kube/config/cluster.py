@@ -94,6 +94,22 @@ class Cluster:
             proxy=self._way.proxy,
         )
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the API server has to prove who it is: by https, with a certificate that is verified."""
+        return self._way.verify and self._way.server.startswith("https://")
+
+    def session_for_others(self, *, connections: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+        """Return connections on which nothing says who we are: the requests are somebody else's, with their token."""
+        way = self._way.for_others()
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=way.tls()),
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            proxy=way.proxy,
+        )
+
     async def login(self) -> Login:
         """Return the same as a session for kopf, whose own would be stricter with certificates than ours."""
         headers = await self.headers()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class Way:
             context.verify_mode = ssl.CERT_NONE
         return context
 
+    def for_others(self) -> Way:
+        """Return the same way without anything that says who we are: a client certificate would be our signature."""
+        return replace(self, authorize=_nobody, certificate_file=None, key_file=None, impersonate=())
+
     def digest(self) -> bytes:
         """Return what changes where a file behind this changes; one that cannot be read counts as empty."""
         certificates = (self.ca_file, self.certificate_file, self.key_file)
@@ -56,6 +60,10 @@ class Way:
             except OSError:
                 found.update(b"-")
         return found.digest()
+
+
+async def _nobody() -> tuple[str, str]:
+    return "", ""
 
 
 class _Named(ssl.SSLContext):

@@ -1,0 +1,99 @@
+"""Answers about one EvsJob: at once, after a wait, or as a stream of its changes.
+
+A waiter is a GET that takes long: whoever hangs up frees the place. A stream is `text/event-stream`: one event for each
+change of the view, a comment when there is nothing to say for a while, and its end is that of the job, of the time, or
+of the process; the last view says which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from evs_operator.kube.encoding import encoded
+
+from .problems import Problem
+from .sightings import Sighting
+
+EVENT_STREAM: Final = "text/event-stream"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """When a wait is over, and what the version at its end is answered with."""
+
+    ended: Callable[[Sighting], bool]
+    status: Callable[[Sighting], int]
+    headers: Callable[[Sighting], Mapping[str, str]] = lambda seen: {}
+
+
+def json_answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer with a JSON body."""
+    return Response(encoded(content), status, headers=headers, media_type="application/json")
+
+
+def about(seen: Sighting, goal: Goal) -> Response:
+    """Return the answer about one version of an EvsJob."""
+    return json_answer(seen.view, goal.status(seen), goal.headers(seen))
+
+
+def wants_stream(request: Request) -> bool:
+    """Tell whether the caller wants events."""
+    kinds = request.headers.get("accept", "").lower().split(",")
+    return any(kind.partition(";")[0].strip() == EVENT_STREAM for kind in kinds)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """Return what a wait comes to, None if the caller hung up before."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, gone):
+            one.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def last_of(first: Sighting, versions: AsyncIterator[Sighting | None]) -> Sighting:
+    """Return the last version of a wait."""
+    last = first
+    async for seen in versions:
+        last = seen or last
+    return last
+
+
+def stream(
+    first: Sighting, versions: AsyncIterator[Sighting | None], status: int, headers: Mapping[str, str]
+) -> Response:
+    """Return the answer that sends an event for each change."""
+    return StreamingResponse(_events(first, versions), status, headers=headers, media_type=EVENT_STREAM)
+
+
+async def _events(first: Sighting, versions: AsyncIterator[Sighting | None]) -> AsyncIterator[bytes]:
+    shown = first
+    yield b"retry: 2000\n\n" + _event(first)
+    try:
+        async for seen in versions:
+            if seen is None:
+                yield b":\n\n"
+            elif seen.view != shown.view:
+                shown = seen
+                yield _event(seen)
+    except Problem as problem:
+        yield b"event: problem\ndata: " + problem.body() + b"\n\n"
+
+
+def _event(seen: Sighting) -> bytes:
+    return f"id: {seen.version}\ndata: ".encode() + encoded(seen.view) + b"\n\n"
