@@ -1,4 +1,6 @@
-"""The ten forms in which layers of the cloud say that something is wrong (evs-api.md 5.1), named E1 to E10.
+"""The ten forms in which layers of the cloud say that something is wrong, named E1 to E10.
+
+docs/reference/jobs-api.md#forms-of-an-error shows each of them.
 
 `evs_error` and `gateway_error` are the two that the simulator answers with by itself; `iam_error` is the third. The
 others come up through faults. A caller gets a whole answer and returns or raises it.

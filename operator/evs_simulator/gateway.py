@@ -1,5 +1,6 @@
-"""Who asks, and may they: the checks in front of EVS, in the order of evs-api.md section 14.
+"""Who asks, and may they: the checks in front of EVS.
 
+Their order is that of docs/reference/jobs-api.md#what-the-simulator-assumes.
 `authenticate` answers as the API gateway does (401, envelope E2), `check_project` as EVS does (400, envelope E1).
 Both raise `RefusalError` with the answer. Wrong signatures are counted per access key; more than five in a row lock
 it for five minutes, whoever uses it.

@@ -1,4 +1,4 @@
-"""The gateway's throttle: so many requests in a window, then 429 (evs-api.md 5.4).
+"""The gateway's throttle: so many requests in a window, then 429 (docs/reference/jobs-api.md#throttling).
 
 Off until a limit is set. Windows are fixed and counted per policy: `api` counts all requests together, `user` and
 `domain` per credential, `ip` per address. The text names limit and window as the real gateway does; `Retry-After`

@@ -2,7 +2,7 @@
 
 `answer` is the whole simulated cloud as one function: the admin API by its prefix; else a fault, the paths that
 exist (404 APIGW.0101 for others), the size of the headers, the throttle, the call itself. Which layer of the real
-cloud checks in which order is an assumption of evs-api.md section 14.
+cloud checks in which order is an assumption: docs/reference/jobs-api.md#what-the-simulator-assumes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is refused, in which words, and in which order the checks come (evs-api.md section 14)."""
+"""Who is refused, in which words and order (docs/reference/jobs-api.md#what-the-simulator-assumes)."""
 
 from __future__ import annotations
 

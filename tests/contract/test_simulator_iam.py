@@ -1,4 +1,4 @@
-"""Tokens and temporary credentials as IAM gives them (evs-api.md sections 6 and 7)."""
+"""Tokens and temporary credentials as IAM gives them (docs/reference/jobs-api.md#signing-in)."""
 
 from __future__ import annotations
 

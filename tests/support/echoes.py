@@ -1,4 +1,7 @@
-"""Answers of a server that gives a secret back: in every envelope of an error (evs-api 5.1), in headers, in jobs."""
+"""Answers of a server that gives a secret back: in every form of an error, in headers, in jobs.
+
+The forms are named as in docs/reference/jobs-api.md#forms-of-an-error.
+"""
 
 from __future__ import annotations
 

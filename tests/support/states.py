@@ -1,4 +1,4 @@
-"""Every state of the design's table as a whole EvsJob, the way the API server stores it.
+"""Every state of docs/reference/evsjob.md#conditions as a whole EvsJob, the way the API server stores it.
 
 `golden_states()` drives `decide()` through the answers and errors that lead to each state: real bodies and HTTP
 answers go through the classifier, so the messages are those that users read. Two objects are no work of decide():
@@ -57,7 +57,7 @@ _BROKEN: Final = {"error_code": "EVS.2024", "fail_reason": "EbsCreateVolumeTask-
 
 @dataclass(frozen=True)
 class GoldenState:
-    """One state: the row of the design's table that it is in, and the whole EvsJob."""
+    """One state: the row of the table of conditions that it is in, and the whole EvsJob."""
 
     name: str
     row: str

@@ -2,17 +2,16 @@
 
 import argparse
 import re
-from collections import Counter
 from pathlib import Path
 
 from evs_operator.settings import add_flags
+from support.headings import anchors_of
 
 _ROOT = Path(__file__).parents[2]
 _NOT_OURS = {".git", ".venv", ".demo", "node_modules"}
 _FLAG = re.compile(r"--[a-z-]+")
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def test_every_flag_of_run_is_documented_and_every_documented_flag_exists() -> None:
@@ -41,20 +40,9 @@ def _broken_links(page: Path) -> list[str]:
         if "://" in path or path.startswith("mailto:"):
             continue
         known = heading and target.suffix == ".md" and target.is_file()
-        if not target.exists() or (known and heading[1:] not in _anchors(target)):
+        if not target.exists() or (known and heading[1:] not in anchors_of(target)):
             broken.append(f"{page.relative_to(_ROOT)}: {path}{heading}")
     return broken
-
-
-def _anchors(page: Path) -> set[str]:
-    """Return the anchors of a page as GitHub makes them of its headings."""
-    seen: Counter[str] = Counter()
-    anchors = set()
-    for heading in _HEADING.findall(page.read_text(encoding="utf-8")):
-        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        anchors.add(f"{name}-{seen[name]}" if seen[name] else name)
-        seen[name] += 1
-    return anchors
 
 
 def test_every_path_of_the_project_that_a_page_names_in_code_is_there() -> None:

@@ -1,4 +1,4 @@
-"""Wire form of `EvsJob.status`, field by field as in `crds/` (design: one writer, no heartbeat)."""
+"""Wire form of `EvsJob.status`, field by field as in `crds/` (docs/reference/evsjob.md#status)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .report import Report
 _TIMEOUT: Final = 5.0
 _CLOCK_NOTED: Final = 60.0
 _CLOCK_REFUSED: Final = 900.0
-"""Seconds that a signature may be off (evs-api 10)."""
+"""Seconds that a signature may be off (docs/reference/jobs-api.md#signatures)."""
 _NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python gives no name."""
 _EXPIRED, _NOT_YET, _WRONG_HOST = 10, 9, (62, 64)

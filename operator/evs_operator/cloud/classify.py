@@ -1,7 +1,6 @@
 """An answer becomes a Job or the one error that says how to react. Pure; by code first, then by HTTP status.
 
-The tables are those of evs-api 5.2, 5.3 and 13, with the decisions of the project's design on top: other projects are
-`WrongProject`, the gateway's 404 is `EndpointInvalid`, an unknown code under 200 is `Rejected`.
+docs/reference/jobs-api.md#what-an-answer-means has the same as a table, which a test puts to this module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads an error out of a body, whichever layer wrote it: the ten forms of evs-api 5.1.
+"""Reads an error out of a body, whichever layer wrote it: docs/reference/jobs-api.md#forms-of-an-error.
 
 A job's own `error_code` is no error of the call: the caller looks for a job first.
 """

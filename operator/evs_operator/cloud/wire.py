@@ -24,7 +24,7 @@ from .network import Network
 from .unpack import unpacked
 
 _MAX_HEADER: Final = 64 * 1024
-"""Bytes of one header; a token of IAM has up to 20 kB (evs-api 6), aiohttp takes 8 kB."""
+"""Bytes of one header; a token of IAM has up to 20 kB (docs/reference/jobs-api.md#signing-in), aiohttp takes 8 kB."""
 _KEEPALIVE: Final = 50.0
 """Seconds that an idle connection is kept; load balancers close it after 60."""
 _MOST_CHUNKS: Final = 65_536

@@ -27,7 +27,7 @@ from .text import one_line
 from .verdict import STATES, Outcome, outcome_of, verdict_of
 
 NOT_FOUND_GRACE: Final = timedelta(seconds=60)
-"""A job id never seen may be younger than the answer that named it (evs-api 4)."""
+"""A job id never seen may be newer than the record (docs/reference/jobs-api.md#how-long-a-job-can-be-asked-for)."""
 _ALMOST_A_SECOND: Final = timedelta(microseconds=999_999)
 
 _RESULT_FIELDS: Final = (

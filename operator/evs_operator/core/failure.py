@@ -3,9 +3,9 @@
 What is quoted of the job is redacted before it becomes a part of our sentences: these are not searched, so that no
 advice is lost where the cloud's text before it looks like a secret.
 
-The parent of a failed batch usually says nothing useful; the text is in its sub-jobs (evs-api 3.3). So the
-deepest failed job that gives a code or a reason is taken, in API order. The other failed ones are counted, and
-named by code and volume.
+The parent of a failed batch usually says nothing useful; the text is in its sub-jobs
+(docs/reference/jobs-api.md#sub-jobs). So the deepest failed job that gives a code or a reason is taken, in API order.
+The other failed ones are counted, and named by code and volume.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ def _some(names: Iterable[str], redact: Redact) -> str:
 
 
 def _left_behind(job: Job, redact: Redact) -> str:
-    """Say what to do about the volumes of failed jobs: they exist, in an error state (evs-api 12.1)."""
+    """Say what to do about the volumes of failed jobs: some are left in an error state.
+
+    docs/reference/jobs-api.md#known-faults: they count against the quota until they are deleted.
+    """
     failed = [node for node in (job, *job.descendants()) if node.outcome is JobOutcome.FAILED]
     volumes = dict.fromkeys(node.entities["volume_id"] for node in failed if "volume_id" in node.entities)
     if not volumes:

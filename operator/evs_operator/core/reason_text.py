@@ -1,6 +1,7 @@
-"""Takes the readable part out of `fail_reason`: task prefixes off, the message out of JSON in a string (evs-api 3.7).
+"""Takes the readable part out of `fail_reason`: task prefixes off, the message out of JSON in a string.
 
-Called by `core.failure`. The verbatim text stays in `status.failReason`; this is what a person reads.
+docs/reference/jobs-api.md#reasons-of-a-failure says what is in it. Called by `core.failure`. The verbatim text stays in
+`status.failReason`; this is what a person reads.
 """
 
 from __future__ import annotations

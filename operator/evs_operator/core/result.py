@@ -1,6 +1,6 @@
 """Turns a job as the API tells it into the result fields of the status: entities, sub-jobs, times, failure.
 
-Everything is bounded: the whole object must stay under 256 KiB with 10,000 sub-jobs (design, section 2).
+Everything is bounded: the whole object must stay under 256 KiB with 10,000 sub-jobs (docs/reference/evsjob.md#status).
 Counts are over all sub-jobs; what does not fit is counted in `omitted`, succeeded ones first.
 """
 

@@ -1,5 +1,6 @@
-"""What a job's own answer means, and which conditions each state of an EvsJob has: the table of the design.
+"""What a job's own answer means, and which conditions each state of an EvsJob has.
 
+The second is the table of docs/reference/evsjob.md#conditions.
 Two verdicts are never mixed: what happened to the job (here), and how well we can see it
 (`core.observation`).
 """

@@ -23,7 +23,7 @@ _CATEGORIES: Final[Mapping[str, str]] = {
     "S": "Internal",
     "V": "InvalidInput",
 }
-"""Class of the reaction (evs-api 5.2) to category of the failure."""
+"""Class of the reaction (docs/reference/jobs-api.md#codes) to category of the failure."""
 
 _HINTS: Final[Mapping[str, str]] = {
     "Quota": "Raise the quota of the project or delete volumes that are not needed, then submit the operation again.",
@@ -74,7 +74,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """One code; `klass` is the letter of evs-api 5.2, `source` who documents it, both "" for one not in the table."""
+    """One code; `klass` and `source` are letter and word of the table's head, both "" for one not in the table."""
 
     code: str
     http_status: int

@@ -17,7 +17,7 @@
         ├── EndpointRefused     our own allow-list lets no request go there
         └── Rejected            any other 4xx
 
-An HTTP error never says that the job failed (evs-api 13).
+An HTTP error never says that the job failed (docs/reference/jobs-api.md#errors).
 """
 
 from __future__ import annotations

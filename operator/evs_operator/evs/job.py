@@ -1,4 +1,4 @@
-"""The job object of the jobs API as a frozen value (API page "Querying Task Status"; evs-api 3).
+"""The job object of the jobs API as a frozen value (docs/reference/jobs-api.md#the-job).
 
 The client calls `parse_job()` with a decoded body. What the API leaves open is accepted: null, "" or absent
 fields, sub-jobs inside `entities` or beside it, unknown words and fields. Only a job without a status is refused, and

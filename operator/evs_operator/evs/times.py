@@ -1,4 +1,4 @@
-"""Reads the times of the API: milliseconds and `Z` in EVS, odd forms in the rest of the stack (evs-api 3.6)."""
+"""Reads the times of the API: milliseconds and `Z` in EVS, odd forms elsewhere (docs/reference/jobs-api.md#times)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's half of AK/SK signing (evs-api.md section 8): what a correct signature would be.
+"""The server's half of AK/SK signing (docs/reference/jobs-api.md#signatures): what a correct signature would be.
 
 Two dialects: the current one (`Access=`) and the legacy one (`Credential=AK/scope`, a chain of keys). Written from
 the description alone, not from a client's code, because it judges clients. Pure functions; who owns a key, whether

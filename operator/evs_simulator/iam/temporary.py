@@ -1,5 +1,6 @@
-"""Temporary credentials: from a token, from an identity provider, from a node's metadata (evs-api.md section 7).
+"""Temporary credentials: from a token, from an identity provider, from a node's metadata.
 
+docs/reference/jobs-api.md#temporary-credentials has the requests.
 All of them give either an access key with a security token or a token. The identity token of
 `/v3.0/OS-AUTH/id-token/tokens` is not verified: any text with three parts is taken for a JWT.
 """

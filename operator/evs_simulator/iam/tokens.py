@@ -1,4 +1,4 @@
-"""The part of IAM that tokens come from: `/v3/auth/tokens` and `/v3/projects` (evs-api.md section 6).
+"""The part of IAM that tokens come from: `/v3/auth/tokens`, `/v3/projects` (docs/reference/jobs-api.md#tokens-of-iam).
 
 Refusals are those of IAM, not of the gateway: envelope E3 with a number for a code. A token is good for the project
 that its scope names, by id or by name within a domain; without a project it is scoped to the user's domain and good

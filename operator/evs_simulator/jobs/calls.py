@@ -1,4 +1,4 @@
-"""The EVS API itself: the job query, and the calls that make jobs (evs-api.md 3.5).
+"""The EVS API itself: the job query, and the calls that make jobs (docs/reference/jobs-api.md#job-types).
 
 `routes` picks the function for a path and passes the decoded parts of it. Each returns an answer or raises
 `RefusalError`. Authentication comes first in every one, then the project, then what is asked for.

@@ -1,6 +1,7 @@
 """From a plan to the job: timelines with the defaults of each type.
 
-`make_job` gives a plan ids, absolute times and default texts. Defaults (evs-api.md section 14): INIT up to 1 s;
+`make_job` gives a plan ids, absolute times and default texts. The defaults are those of
+docs/reference/jobs-api.md#what-the-simulator-assumes: INIT up to 1 s;
 create 8 s, extend 5 s, delete 6 s, retype 120 s; sub-jobs start 0.2 s after the parent, which ends 6 s after the
 last of them; a creation that fails before a volume exists takes 0.3 s.
 """

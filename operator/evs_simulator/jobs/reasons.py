@@ -1,4 +1,4 @@
-"""Texts of failed jobs as the service writes them (evs-api.md 3.7), good and nasty.
+"""Texts of failed jobs as the service writes them (docs/reference/jobs-api.md#reasons-of-a-failure), good and nasty.
 
 `reason` gives the text for an error code and a job type. The nasty ones are for tests of what a client shows: a
 foreign script, JSON inside a string, and a text that carries secrets which must never reach a log or a status.

@@ -1,4 +1,4 @@
-"""The ways in which a job's body may differ from the documented one, selectable per job (evs-api.md section 14).
+"""The ways in which a job may differ from the usual one, selectable per job (docs/reference/jobs-api.md#the-job).
 
 `read_variants` turns names, as they come in an admin call or in volume metadata, into `Variants`; `render` obeys them.
 Each name is one way of being odd that a client must survive.

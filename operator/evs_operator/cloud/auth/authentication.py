@@ -214,7 +214,10 @@ def _as_asked(asking: httpx.Request, request: httpx.Request) -> httpx.Request:
 
 
 async def _is_refused(response: httpx.Response, now: datetime) -> bool:
-    """Tell whether an answer says that a credential has expired, under whichever status (evs-api 1, facts 6, 8)."""
+    """Tell whether an answer refuses the credential, under whichever status.
+
+    docs/reference/jobs-api.md#what-an-answer-means: an expired token comes as 401 or as 400.
+    """
     if 300 <= response.status_code < 400:
         return False
     await response.aread()

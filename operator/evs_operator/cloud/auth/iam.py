@@ -1,6 +1,7 @@
-"""Tokens of IAM (evs-api 6): how one is asked for with a password, and what an answer that grants or refuses it means.
+"""Tokens of IAM: how one is asked for with a password, and what an answer that grants or refuses it means.
 
-`auth` sends the requests, `issued` keeps what they bring. `oidc` asks for the same tokens in another way.
+docs/reference/jobs-api.md#tokens-of-iam has the requests. `auth` sends them, `issued` keeps what they bring. `oidc`
+asks for the same tokens in another way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Temporary keys that a machine's metadata service gives to what runs on it (evs-api 7): no secret is stored anywhere.
+"""Temporary keys that a machine's metadata service gives to what runs on it: no secret is stored anywhere.
 
-The service is asked for a token of its own first; one that knows no tokens is asked without. `auth` sends the requests
-and signs with what they bring, `issued` keeps it and has it renewed.
+docs/reference/jobs-api.md#temporary-credentials has the requests. The service is asked for a token of its own first;
+one that knows no tokens is asked without. `auth` sends the requests and signs with what they bring, `issued` keeps it
+and has it renewed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Tokens of IAM for the operator's own identity token (evs-api 7): no secret is stored anywhere.
+"""Tokens of IAM for the operator's own identity token: no secret is stored anywhere.
 
-Kubernetes writes the identity token of the operator's ServiceAccount into a file and replaces it before it expires, so
-the file is read for each request. IAM trusts the cluster as the identity provider that the connection names.
+docs/reference/jobs-api.md#temporary-credentials has the request. Kubernetes writes the identity token of the
+operator's ServiceAccount into a file and replaces it before it expires, so the file is read for each request. IAM
+trusts the cluster as the identity provider that the connection names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AK/SK signatures, SDK-HMAC-SHA256 (evs-api 8). Pure: date and request are parameters.
+"""AK/SK signatures, SDK-HMAC-SHA256 (docs/reference/jobs-api.md#signatures). Pure: date and request are parameters.
 
 The current dialect (`Access=`) is what the client uses; the legacy one (`Credential=`, with a scope) is here
 because gateways accept it and its vector proves the shared part.
