@@ -59,13 +59,13 @@ def test_two_hundred_jobs_cost_three_status_writes_and_two_events_each_and_nothi
             said = Counter(job.get("status", {}).get("jobStatus") for job in objects.jobs().values())
             return said[word] == JOBS
 
-        eventually(lambda: all_say("INIT"), 60)
+        eventually(lambda: all_say("INIT"), 120)
         _turn(cloud, "RUNNING")
-        eventually(lambda: all_say("RUNNING"), 60)
+        eventually(lambda: all_say("RUNNING"), 120)
         _turn(cloud, "SUCCESS", end_time="2026-02-03T09:15:09.402Z")
-        eventually(lambda: all_say("SUCCESS"), 60)
+        eventually(lambda: all_say("SUCCESS"), 120)
         accepted_started_ended = 1 + 2 * JOBS
-        eventually(lambda: _requests(audited)["create", "events", ""] == accepted_started_ended, 30)
+        eventually(lambda: _requests(audited)["create", "events", ""] == accepted_started_ended, 120)
         done = _requests(audited)
         time.sleep(4)  # two polls' worth of silence
         calls = sum(cloud.calls[f"{n:032x}"] for n in range(JOBS))
@@ -77,7 +77,11 @@ def test_two_hundred_jobs_cost_three_status_writes_and_two_events_each_and_nothi
     expected = {("patch", "evsjobs", "status"), ("patch", "evsconnections", "status"), asking, ("create", "events", "")}
     assert writes.keys() <= expected
     assert done["get", "evsjobs", ""] == 0
-    # that an idle connection's Secret is still good is looked at every ten seconds; all else is silent
-    secrets = ("get", "secrets", "")
-    assert {**after, secrets: 0} == {**done, secrets: 0}
+
+    # an idle connection's Secret is looked at every ten seconds, and a watch lives for half a minute;
+    # all else is silent
+    def asked(seen: Counter[tuple[str, str, str]]) -> dict[tuple[str, str, str], int]:
+        return {key: n for key, n in seen.items() if key[0] != "watch" and key != ("get", "secrets", "")}
+
+    assert asked(after) == asked(done)
     assert not any("metadata" in job and job["metadata"].get("finalizers") for job in objects.jobs().values())

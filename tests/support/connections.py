@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import httpx
-
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.spec import EvsJobSpec, parse_spec
 from evs_operator.clock import Clock
+from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.connections.connection import Connection
 from evs_operator.connections.registry import ConnectionRegistry
@@ -90,15 +89,6 @@ class FakeCloud:
         self.closed += 1
 
 
-class _Sessions(ConnectionRegistry):
-    """A registry whose clients are the cloud in the test's hand."""
-
-    cloud: FakeCloud
-
-    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> Any:
-        return self.cloud
-
-
 class World:
     """A registry with all that it needs."""
 
@@ -111,12 +101,19 @@ class World:
         allow = registry.pop("allow", None) or AllowList()
         self.clock: Clock = registry.pop("clock", None) or Clock(lambda: self.now, lambda: self.now)
         self.redaction = Redaction(self.clock)
-        self.registry = _Sessions(
-            cast(KubeApi, self.api), allow, "evs-operator", self.clock, redaction=self.redaction, **registry
+        listeners = {
+            "on_change": lambda connection: self.changed.append(connection.key),
+            "on_healed": lambda key, project_id: self.healed.append(key),
+        }
+        self.registry = ConnectionRegistry(
+            cast(KubeApi, self.api),
+            allow,
+            "evs-operator",
+            self.clock,
+            redaction=self.redaction,
+            make_client=lambda connection, auth: cast(EvsClient, self.cloud),
+            **(listeners | registry),
         )
-        self.registry.cloud = self.cloud
-        self.registry.on_change = lambda connection: self.changed.append(connection.key)
-        self.registry.on_healed = self.healed.append
         self._versions = 1
 
     def connect(

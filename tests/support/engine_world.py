@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -19,21 +19,20 @@ import httpx
 from evs_operator.api.conditions import condition_of
 from evs_operator.api.names import REQUESTED_AT
 from evs_operator.clock import Clock
+from evs_operator.cloud.auth.credentials import Token
+from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.connections.registry import Connection, ConnectionRegistry
-from evs_operator.core.schedule.durations import Durations
+from evs_operator.connections.clients import MakeClient
+from evs_operator.connections.connection import Connection
+from evs_operator.connections.credential_loader import PlatformAuth
 from evs_operator.evs import errors
 from evs_operator.evs.job import Job
-from evs_operator.jobs.queue.dispatcher import Dispatcher
-from evs_operator.jobs.queue.scheduler import Scheduler
-from evs_operator.jobs.reconciler import JobReconciler
-from evs_operator.jobs.status_writer import StatusWriter
-from evs_operator.jobs.store import Entry, Store
-from evs_operator.jobs.warm_start import WarmStart
+from evs_operator.jobs.store import Entry
 from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
-from evs_operator.runtime.intake import Intake
+from evs_operator.runtime.wiring import ApiServer, Rules, Watch, wire
 from support.lease_world import VirtualLoop
 
 EPOCH = 1_770_000_000.0
@@ -164,19 +163,12 @@ class _Unheard:
         pass
 
 
-class _Sessions(ConnectionRegistry):
-    """A registry whose clients are the cloud in memory."""
-
-    cloud: Cloud
-
-    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> Any:
-        return _Client(self.cloud, connection.credentials.token)  # type: ignore[union-attr]
-
-
 class World:
     """One process and its surroundings; make it within a VirtualLoop."""
 
-    def __init__(self, registry: type[ConnectionRegistry] = _Sessions, **more: Any) -> None:
+    def __init__(
+        self, make_client: MakeClient | None = None, allow: Iterable[str] = (), platform: PlatformAuth | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
@@ -184,35 +176,26 @@ class World:
         self.step = 0.0
         self.clock = Clock(lambda: EPOCH + loop.now + self.step, lambda: loop.now)
         self.api = _ApiServer()
-        self.store = Store(self.clock)
-        self.scheduler = Scheduler()
-        allow = AllowList((ENDPOINT, *more.pop("allow", ())))
-        self.registry: Any = registry(self.api, allow, "evs-operator", self.clock, **more)  # type: ignore[arg-type]
-        self.registry.cloud = self.cloud
-        self.durations = Durations()
-        self.warm_start = WarmStart()
-        metrics = Metrics()
-        self.writer = writer = StatusWriter(self.api, self.store, metrics, self.clock, _Unheard())  # type: ignore[arg-type]
-        self.reconciler = JobReconciler(
-            store=self.store,
-            scheduler=self.scheduler,
-            registry=self.registry,
-            writer=writer,
-            durations=self.durations,
-            metrics=metrics,
-            clock=self.clock,
-        )
-        self.dispatcher = Dispatcher(
-            self.scheduler,
-            self.reconciler.work,
-            self.reconciler.route_of,
-            self.reconciler.due.patience_of,
+        self.listing = False
+        api = cast(KubeApi, self.api)
+        self.parts = parts = wire(
+            ApiServer(api, api, api, cast(EventRecorder, _Unheard())),
+            Rules(AllowList((ENDPOINT, *allow)), "evs-operator", platform or PlatformAuth()),
+            Watch(listing=lambda: self.listing, restart=lambda: None),
             self.clock,
-            look_at=self.reconciler.due.look_at,
-            on_fault=self.reconciler.stumbled,
+            Metrics(),
+            make_client=make_client or self._client,
         )
+        self.store, self.scheduler, self.dispatcher = parts.store, parts.scheduler, parts.dispatcher
+        self.registry, self.reconciler, self.intake = parts.registry, parts.reconciler, parts.intake
+        self.writer = parts.statuses
+        self.durations, self.warm_start = parts.durations, parts.warm_start
         self.task: asyncio.Task[None] | None = None
         self.specs: dict[str, dict[str, Any]] = {}
+
+    def _client(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
+        assert isinstance(connection.credentials, Token)
+        return cast(EvsClient, _Client(self.cloud, connection.credentials.token))
 
     def connect(self, namespace: str, *, token: str, rate: int = 20, burst: int = 20) -> ObjectKey:
         """Create the connection `default` of a namespace, or change it; its Secret holds that token."""
@@ -243,7 +226,6 @@ class World:
         assert entry is not None
         self.warm_start.collect(entry)
         self.reconciler.consider(entry)
-        self.dispatcher.wake()
         return entry
 
     def change(self, entry: Entry, *, requested_at: str | None = None, **spec: Any) -> None:
@@ -264,20 +246,6 @@ class World:
         body = {"metadata": metadata, "spec": wanted, "status": written[-1] if written else {}}
         self.store.apply("MODIFIED", body)
         self.reconciler.changed(entry)
-        self.dispatcher.wake()
-
-    def intake(self) -> Intake:
-        """Return what takes the events of EvsJobs, as the watch brings them once all is listed."""
-        return Intake(
-            api=cast(KubeApi, self.api),
-            store=self.store,
-            reconciler=self.reconciler,
-            dispatcher=self.dispatcher,
-            warm_start=WarmStart(),
-            take_connection=lambda *_: None,
-            clock=self.clock,
-            listing=lambda: False,
-        )
 
     async def run(self, seconds: float) -> None:
         """Let the engine work for that long."""

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 
 from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.endpoints import AllowList
 from evs_operator.connections.connection import Connection
 from evs_operator.connections.credential_loader import PlatformAuth
-from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.connections.status_writer import verdict_of
 from evs_operator.jobs.store import Entry
 from evs_operator.kube.objects import ObjectKey
@@ -100,26 +100,20 @@ class SharedCloud:
         return [at for at, whose in self.calls if whose == project and at >= since]
 
 
-class _Sessions(ConnectionRegistry):
-    """A registry whose clients ask the shared cloud."""
-
-    shared: SharedCloud
-
-    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
-        if connection.wire is not None:
-            return connection.wire.with_auth(auth)
-        transport = httpx.MockTransport(self.shared.answer)
-        return EvsClient(ENDPOINT, auth, transport=transport, allow=self._allow, on_call=self._on_call)
-
-
 class SharedWorld(World):
     """A ClusterEvsConnection that tenants share, with the engine around it."""
 
     def __init__(self, token_file: Path) -> None:
         token_file.write_text("e30.e30.c2ln")
         platform = PlatformAuth(frozenset({"oidc", "instanceMetadata"}), str(token_file))
-        super().__init__(_Sessions, allow=(IAM, METADATA), platform=platform)
-        self.shared = self.registry.shared = SharedCloud()
+        self.shared = SharedCloud()
+        super().__init__(self._evs_client, allow=(IAM, METADATA), platform=platform)
+
+    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
+        if connection.wire is not None:
+            return connection.wire.with_auth(auth)
+        allow = AllowList((ENDPOINT, IAM, METADATA))
+        return EvsClient(ENDPOINT, auth, transport=httpx.MockTransport(self.shared.answer), allow=allow)
 
     def share(self, kind: str, *, rate: int = 100, burst: int = 100, project: str | None = None) -> Connection:
         """Create the ClusterEvsConnection `default` that signs in that way."""

@@ -21,11 +21,10 @@ async def check(settings: Settings) -> int:
     """Print one line for each thing that was looked at; return 0 where all is well, 1 elsewhere."""
     report = Report()
     try:
-        cluster = await load_cluster(settings.kubeconfig)
+        cluster = await load_cluster(settings.kubeconfig, report.hold)
     except ClusterError as error:
         report.line(False, "configuration", report.quoted(str(error)))
         return report.exit_code
-    cluster.on_secret = report.hold
     api = KubeApi(cluster)
     try:
         if settings.connection is not None:

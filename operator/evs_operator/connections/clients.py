@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -15,6 +16,9 @@ import httpx
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION
 from evs_operator.clock import Clock
 from evs_operator.cloud.client import EvsClient
+from evs_operator.cloud.endpoints import AllowList
+from evs_operator.cloud.network import Network
+from evs_operator.cloud.transport import OnCall
 from evs_operator.connections.credential.identity import Asker, Identity
 from evs_operator.evs import errors
 from evs_operator.observe.faults import Faults
@@ -26,17 +30,38 @@ _log = logging.getLogger(__name__)
 _RETIRED_FOR: Final = 60.0
 """Seconds in which calls with a replaced credential may end."""
 
+MakeClient = Callable[[Connection, httpx.Auth], EvsClient]
+"""Makes the client of a connection with an authentication, by the sockets that the connection has already."""
+
+
+@dataclass(frozen=True)
+class EvsClients:
+    """Makes the clients of a process; `network` bounds their sockets, `on_call` counts their requests."""
+
+    allow: AllowList
+    network: Network = field(default_factory=Network)
+    on_call: OnCall | None = None
+
+    def __call__(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
+        """Return a client with that authentication."""
+        if connection.wire is not None:
+            return connection.wire.with_auth(auth)
+        return EvsClient(
+            connection.spec.endpoint if connection.spec else "",
+            auth,
+            tls=connection.tls,
+            allow=self.allow,
+            on_call=self.on_call,
+            network=self.network,
+            turn=connection.key.namespace,
+        )
+
 
 class Callers:
-    """Makes and keeps clients; `evs_client` makes one with an authentication, by the connection's sockets."""
+    """Keeps the clients of each connection."""
 
-    def __init__(
-        self,
-        evs_client: Callable[[Connection, httpx.Auth], EvsClient],
-        clock: Clock,
-        on_change: Callable[[Connection], None],
-    ) -> None:
-        self._evs_client = evs_client
+    def __init__(self, make_client: MakeClient, clock: Clock, on_change: Callable[[Connection], None]) -> None:
+        self._make_client = make_client
         self._clock = clock
         self._on_change = on_change
         self._retired: list[tuple[float, EvsClient]] = []
@@ -71,7 +96,7 @@ class Callers:
         auth = identity.sign_in.auth(
             project_id or "", namespace=namespace or connection.key.namespace, doubtful=doubtful
         )
-        client = self._evs_client(connection, auth)
+        client = self._make_client(connection, auth)
         if connection.wire is None:
             connection.wire = client
 
@@ -79,7 +104,7 @@ class Callers:
             if connection.identity is not identity:
                 raise errors.ServerError("the connection has changed")
             identity.spend()
-            proving = self._evs_client(connection, identity.sign_in.auth(other or ""))
+            proving = self._make_client(connection, identity.sign_in.auth(other or ""))
             await proving.prove(other, identity.sign_in.proof())
 
         way = (connection.key, connection.uid, connection.generation)

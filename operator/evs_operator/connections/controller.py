@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
@@ -77,7 +77,6 @@ class ConnectionController(Generic[JobT]):
         clock: Clock,
         writer: ConnectionStatusWriter,
         namespaces: Collection[str],
-        wake: Callable[[], None],
     ) -> None:
         self._api = api
         self._registry = registry
@@ -85,7 +84,6 @@ class ConnectionController(Generic[JobT]):
         self._clock = clock
         self._writer = writer
         self._namespaces = tuple(namespaces)
-        self._wake = wake
         self._looks = SecretRefresh(self._look_at, clock)
         self._verification = Verification(registry, clock)
         self._seldom = Seldom(_log)
@@ -97,9 +95,6 @@ class ConnectionController(Generic[JobT]):
         self._polled: dict[ObjectKey, float] = {}
         self._poll_later: set[ObjectKey] = set()
         self._foreign = ForeignWrites(clock, _log)
-        registry.on_change = writer.mark
-        registry.on_foreign = self._overwritten
-        registry.on_healed = self._poll_healed
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> bool:
         """Take a watch event of a connection; its jobs are polled at once where it changed.
@@ -202,7 +197,11 @@ class ConnectionController(Generic[JobT]):
                 _log.info("%s: was deleted unseen", Ours(title(key)))
                 self._remove(key, None)
 
-    def _overwritten(self, connection: Connection, metadata: Mapping[str, object]) -> None:
+    def changed(self, connection: Connection) -> None:
+        """Have the status of a connection written, if it says something else now."""
+        self._writer.mark(connection)
+
+    def overwritten(self, connection: Connection, metadata: Mapping[str, object]) -> None:
         """Have a status put right that somebody else wrote."""
         self._foreign.met(f"{connection.key.kind} {short_name(connection.key)}", metadata)
         self._writer.mend(connection)
@@ -211,9 +210,8 @@ class ConnectionController(Generic[JobT]):
         affected = self._jobs.jobs_of(key)
         if self._registry.remove(key, uid):
             self._jobs.wake(affected)
-            self._wake()
 
-    def _poll_healed(self, key: ObjectKey, project_id: str | None) -> None:
+    def poll_healed(self, key: ObjectKey, project_id: str | None) -> None:
         """Poll what waited for a credential, or for one project alone, to be accepted again."""
         connection = self._registry.get(key)
         own = connection.spec.project_id if connection is not None and connection.spec is not None else None
@@ -221,7 +219,6 @@ class ConnectionController(Generic[JobT]):
         if project_id is not None:
             waiting = [e for e in waiting if e.spec is not None and (e.spec.project_id or own) == project_id]
         self._jobs.wake(waiting)
-        self._wake()
 
     def _poll_jobs_of(self, key: ObjectKey, namespace: str | None = None) -> None:
         """Poll the EvsJobs of a connection, or one namespace's; all of them once a second, however often it changes."""
@@ -232,4 +229,3 @@ class ConnectionController(Generic[JobT]):
             self._polled[key] = self._clock()
             self._poll_later.discard(key)
         self._jobs.wake([e for e in self._jobs.jobs_of(key) if namespace in (None, e.namespace)])
-        self._wake()

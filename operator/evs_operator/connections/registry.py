@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
-import httpx
-
 from evs_operator.api.connection import parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, DEFAULT_CONNECTION, EVS_CONNECTION
 from evs_operator.api.reasons import ConnectionReason, Reason
@@ -21,10 +19,7 @@ from evs_operator.api.spec import EvsJobSpec, SpecError
 from evs_operator.api.stored import connection_status, mapping, same_connection_status
 from evs_operator.clock import Clock
 from evs_operator.cloud.budget import Budget
-from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.endpoints import AllowList
-from evs_operator.cloud.network import Network
-from evs_operator.cloud.transport import OnCall
 from evs_operator.connections.credential.identity import Identity, Refusal
 from evs_operator.core.observation import Trouble
 from evs_operator.kube import objects
@@ -33,7 +28,7 @@ from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.faults import in_words
 from evs_operator.redact.redaction import Redaction
 
-from .clients import Callers
+from .clients import Callers, EvsClients, MakeClient
 from .connection import Caller, Connection, title
 from .credential_loader import CredentialLoader, PlatformAuth, limit_of
 from .reachability import Reach
@@ -57,7 +52,12 @@ class ConnectionTroubleError(Exception):
 
 
 class ConnectionRegistry:
-    """All connections by kind, namespace and name."""
+    """All connections by kind, namespace and name.
+
+    `on_change` gets a connection whose status may have to be written, `on_foreign` one whose status somebody else
+    wrote, with the object's metadata; `on_healed` gets the key of one whose credential is accepted again, by all
+    projects (None) or by one.
+    """
 
     def __init__(
         self,
@@ -68,13 +68,12 @@ class ConnectionRegistry:
         *,
         platform: PlatformAuth | None = None,
         redaction: Redaction | None = None,
-        on_call: OnCall | None = None,
-        network: Network | None = None,
+        make_client: MakeClient | None = None,
+        on_change: Callable[[Connection], None] = lambda connection: None,
+        on_foreign: Callable[[Connection, Mapping[str, object]], None] = lambda connection, metadata: None,
+        on_healed: Callable[[ObjectKey, str | None], None] = lambda key, project_id: None,
     ) -> None:
         self._api = api
-        self._network = network or Network()
-        self._on_call = on_call
-        self._allow = allow
         self._clock = clock
         self._registry: dict[ObjectKey, Connection] = {}
         self._loader = CredentialLoader(
@@ -89,11 +88,11 @@ class ConnectionRegistry:
             retire=self._retire,
             on_change=self.changed,
         )
-        self._callers = Callers(lambda connection, auth: self._evs_client(connection, auth), clock, self.changed)
+        self._callers = Callers(make_client or EvsClients(allow), clock, self.changed)
         self.tenancy = Tenancy(api, clock)
-        self.on_change: Callable[[Connection], None] = lambda connection: None
-        self.on_foreign: Callable[[Connection, Mapping[str, object]], None] = lambda connection, metadata: None
-        self.on_healed: Callable[[ObjectKey, str | None], None] = lambda key, project_id: None
+        self._on_change = on_change
+        self._on_foreign = on_foreign
+        self._on_healed = on_healed
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self._registry.values()))
@@ -123,7 +122,7 @@ class ConnectionRegistry:
             foreign = not any(same_connection_status(status, other) for other in (known.status, *known.tried))
             known.resource_version, known.status = version, status
             if foreign:
-                self.on_foreign(known, metadata)
+                self._on_foreign(known, metadata)
             return None
         if known is not None:
             self._close(known)
@@ -179,11 +178,11 @@ class ConnectionRegistry:
         return own
 
     def get(self, key: ObjectKey) -> Connection | None:
-        """Return the connection of that connection, None where the connection is not there."""
+        """Return a connection, None if it is not there."""
         return self._registry.get(key)
 
     def find(self, namespace: str, spec: EvsJobSpec) -> Connection | None:
-        """Return the connection of that connection, None where the connection is not there."""
+        """Return the connection that an EvsJob uses, None if it is not there."""
         return self._registry.get(self.key_of(namespace, spec))
 
     async def client_for(
@@ -242,7 +241,7 @@ class ConnectionRegistry:
 
     def changed(self, connection: Connection) -> None:
         """Tell that the status of a connection may have to be written."""
-        self.on_change(connection)
+        self._on_change(connection)
 
     def client(self, connection: Connection, project_id: str | None, namespace: str = "") -> Caller:
         """Return the client of a prepared connection for one project; None is for proving the credential alone."""
@@ -250,20 +249,6 @@ class ConnectionRegistry:
             what = f"{title(connection.key)}: the credential is not read yet"
             raise ConnectionTroubleError(Trouble(Reason.CREDENTIALS_INVALID, what))
         return self._callers.of(connection, connection.identity, project_id, namespace)
-
-    def _evs_client(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
-        if connection.wire is not None:
-            return connection.wire.with_auth(auth)
-        endpoint = connection.spec.endpoint if connection.spec else ""
-        return EvsClient(
-            endpoint,
-            auth,
-            tls=connection.tls,
-            allow=self._allow,
-            on_call=self._on_call,
-            network=self._network,
-            turn=connection.key.namespace,
-        )
 
     async def aclose(self) -> None:
         """Close all clients."""
@@ -320,12 +305,12 @@ class ConnectionRegistry:
             if connection.identity is identity:
                 self.changed(connection)
                 if healed:
-                    self.on_healed(connection.key, None)
+                    self._on_healed(connection.key, None)
 
     def _project_healed(self, identity: Identity, project_id: str) -> None:
         for connection in self:
             if connection.identity is identity:
-                self.on_healed(connection.key, project_id)
+                self._on_healed(connection.key, project_id)
 
 
 def short_name(key: ObjectKey) -> str:

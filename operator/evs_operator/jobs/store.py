@@ -124,16 +124,20 @@ class Entry:
 
 
 class Store:
-    """All EvsJobs by uid."""
+    """All EvsJobs by uid; `on_foreign` gets one whose status somebody else wrote, with the object's metadata."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        on_foreign: Callable[[Entry, Mapping[str, object]], None] = lambda entry, metadata: None,
+    ) -> None:
         self._now = now
         self._entries: dict[str, Entry] = {}
         self._deleted: dict[str, None] = {}
         self._versions = itertools.count(1)
         self.received = 0
         self.meant = Meant()
-        self.on_foreign: Callable[[Entry, Mapping[str, object]], None] = lambda entry, metadata: None
+        self._on_foreign = on_foreign
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -234,7 +238,7 @@ class Store:
         if foreign:
             self._set_ours_aside(entry, metadata)
             if not went_back:
-                self.on_foreign(entry, metadata)
+                self._on_foreign(entry, metadata)
         self._take_status(entry, status)
         self.meant.update(entry)
         same_spec = entry.generation == before[0] and (entry.spec is not None) == had_spec

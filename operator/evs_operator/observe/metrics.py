@@ -114,7 +114,6 @@ class Metrics:
         # The library has one switch for the process. A *_created series for each label set doubles the scrape for
         # a time that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        self.take = take
         self.registry = CollectorRegistry()
         p, r = _PREFIX, self.registry
         self.api_requests = Counter(
@@ -160,7 +159,7 @@ class Metrics:
         self.watch_restarts = Counter(p + "watch_restarts_total", "Restarts of the watch", registry=r)
         build = Gauge(p + "build_info", "Version of the operator", ["version"], registry=r)
         build.labels(version=__version__).set(1)
-        r.register(_Now(lambda: self.take()))
+        r.register(_Now(take))
         ProcessCollector(registry=r)
         self._begin_at_zero()
 

@@ -16,13 +16,11 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.stored import mapping
 from evs_operator.clock import Clock
 from evs_operator.connections.controller import READ
-from evs_operator.jobs.queue.dispatcher import Dispatcher
 from evs_operator.jobs.reconciler import JobReconciler
 from evs_operator.jobs.store import Change, Entry, Store
 from evs_operator.jobs.warm_start import WarmStart
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
-from evs_operator.kube.foreign_writes import ForeignWrites
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.kube.watch.stream import RESTORED
 from evs_operator.observe.faults import Faults
@@ -43,11 +41,9 @@ class Intake:
 
     def __init__(
         self,
-        *,
         api: KubeApi,
         store: Store,
         reconciler: JobReconciler,
-        dispatcher: Dispatcher,
         warm_start: WarmStart,
         take_connection: TakeConnection,
         clock: Clock,
@@ -56,14 +52,11 @@ class Intake:
         self._api = api
         self._store = store
         self._reconciler = reconciler
-        self._dispatcher = dispatcher
         self._warm_start = warm_start
         self._take_connection = take_connection
         self._clock = clock
         self._listing = listing
         self._faults = Faults(clock, _log)
-        foreign = ForeignWrites(clock, _log)
-        store.on_foreign = lambda entry, metadata: foreign.met(f"EvsJob {entry.namespace}/{entry.name}", metadata)
         self._aside: dict[ObjectKey, float] = {}
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
@@ -89,7 +82,6 @@ class Intake:
             entry = self._take(key.kind, "MODIFIED", body, fresh=True)
             if entry is not None:
                 self._reconciler.changed(entry)
-                self._dispatcher.wake()
         except KubeError as error:
             if error.status != 404:  # then the watch tells that it is gone
                 self._aside[key] = self._clock() + self._faults.met(_named(key), "could not be read again", error)
@@ -107,7 +99,6 @@ class Intake:
         if entry is not None and not entry.busy:
             with self._faults.guard(_named(key), "the fault could not be told"):
                 self._reconciler.tell_fault(entry, fault, wait)
-                self._dispatcher.wake()
 
     def _take(self, kind: str, event_type: str | None, body: Mapping[str, object], *, fresh: bool) -> Entry | None:
         if kind in (EVS_CONNECTION, CLUSTER_EVS_CONNECTION):
@@ -128,10 +119,8 @@ class Intake:
             self._warm_start.collect(entry)
         if change is Change.SPEC:
             self._reconciler.changed(entry)
-            self._dispatcher.wake()
         elif change is Change.FOREIGN and not entry.busy:
             self._reconciler.mend(entry)
-            self._dispatcher.wake()
         elif entry.finished and not entry.busy:
             self._reconciler.consider(entry)
 

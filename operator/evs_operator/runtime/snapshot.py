@@ -28,63 +28,46 @@ _log = logging.getLogger(__name__)
 _INVALID_SPEC = Phase("stalled", "InvalidSpec")
 
 
-class Measure:
-    """Reads the parts of one process; `leads` and `works` are the supervisor's to say."""
+def take_snapshot(
+    *,
+    store: Store,
+    scheduler: Scheduler,
+    dispatcher: Dispatcher,
+    registry: ConnectionRegistry,
+    resync: Resync,
+    clock: Clock,
+    leads: bool,
+    works: bool,
+) -> Snapshot:
+    """Return what is the case now; `works` is false until the first list is complete: nothing is late before that."""
+    now = clock()
+    phases = Counter(_each(_phase, store))
+    jobs: Counter[str] = Counter()
+    acting: Counter[str] = Counter()
+    for phase, number in phases.items():
+        jobs[phase.state] += number
+        if phase.state == "stalled":
+            acting[phase.reason] += number
+    connections = list(registry)
+    dues = [due for due in (dispatcher.oldest_due(), scheduler.next_due()) if due is not None]
+    verified = resync.verified
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        scheduler: Scheduler,
-        dispatcher: Dispatcher,
-        registry: ConnectionRegistry,
-        resync: Resync,
-        clock: Clock,
-        leads: Callable[[], bool],
-        works: Callable[[], bool],
-    ) -> None:
-        self._store = store
-        self._scheduler = scheduler
-        self._dispatcher = dispatcher
-        self._registry = registry
-        self._resync = resync
-        self._clock = clock
-        self._leads = leads
-        self._works = works
-
-    def overdue(self) -> float:
-        """Return how many seconds the EvsJob that waits longest is due, for a worker or for the scheduler."""
-        dues = (self._dispatcher.oldest_due(), self._scheduler.next_due())
-        return max((self._clock() - due for due in dues if due is not None), default=0.0) if self._works() else 0.0
-
-    def __call__(self) -> Snapshot:
-        """Take a snapshot."""
-        now = self._clock()
-        phases = Counter(_each(_phase, self._store))
-        jobs: Counter[str] = Counter()
-        acting: Counter[str] = Counter()
-        for phase, number in phases.items():
-            jobs[phase.state] += number
-            if phase.state == "stalled":
-                acting[phase.reason] += number
-        connections = list(self._registry)
-        verified = self._resync.verified
-        return Snapshot(
-            jobs=jobs,
-            needing_action=acting,
-            connections=Counter(_each(_state, connections)),
-            blocked=[refusal for refusal in _each(_blocked, connections) if refusal],
-            budgets=list(_each(lambda connection: _budget(connection, now), connections)),
-            oldest_due=max(self.overdue(), 0.0),
-            last_turn=self._wall(self._dispatcher.last_turn) if self._works() else None,
-            store_verified=None if verified is None else self._wall(verified),
-            watch_events=self._store.received,
-            leads=self._leads(),
-        )
-
-    def _wall(self, moment: float) -> float:
+    def time_of_day(moment: float) -> float:
         """Turn a moment of the operator's clock into the time of day that Prometheus compares it with."""
-        return self._clock.wall().timestamp() - (self._clock() - moment)
+        return clock.wall().timestamp() - (now - moment)
+
+    return Snapshot(
+        jobs=jobs,
+        needing_action=acting,
+        connections=Counter(_each(_state, connections)),
+        blocked=[refusal for refusal in _each(_blocked, connections) if refusal],
+        budgets=list(_each(lambda connection: _budget(connection, now), connections)),
+        oldest_due=max([now - due for due in dues] + [0.0]) if works else 0.0,
+        last_turn=time_of_day(dispatcher.last_turn) if works else None,
+        store_verified=None if verified is None else time_of_day(verified),
+        watch_events=store.received,
+        leads=leads,
+    )
 
 
 def _each(read: Callable[[S], T], objects: Iterable[S]) -> Iterator[T]:

@@ -50,7 +50,11 @@ class Care:
     """A world with its rounds, driven by the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.world = World()
+        self.world = World(
+            on_change=lambda connection: self.connections.changed(connection),
+            on_foreign=lambda connection, metadata: self.connections.overwritten(connection, metadata),
+            on_healed=lambda key, project_id: self.connections.poll_healed(key, project_id),
+        )
         self.redaction = self.world.redaction
         self.metrics = Metrics()
         self.reconciler = FakeReconciler(self.world)
@@ -84,7 +88,6 @@ class Care:
             clock=self.world.clock,
             writer=self.writer,
             namespaces=(),
-            wake=lambda: None,
         )
         self.listed: list[dict[str, Any]] = []
         for kind in ("", "cluster"):
@@ -489,7 +492,6 @@ async def test_a_fault_of_ours_with_one_connection_is_its_own_and_heals(
         api=cast(KubeApi, care.world.api),
         store=Store(care.world.clock),
         reconciler=cast(Any, care.reconciler),
-        dispatcher=cast(Any, None),
         warm_start=cast(Any, None),
         take_connection=care.connections.on_event,
         clock=care.world.clock,

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from evs_operator.connections.controller import ConnectionController
 from evs_operator.evs.error_codes import table
 from support.engine_world import in_world
 from support.shared_cloud import KINDS, VICTIM, Reply, SharedWorld, foreign
@@ -301,11 +302,15 @@ def test_a_lock_of_the_key_stops_all_projects_but_for_what_is_under_way_and_one_
     run(main)
 
 
-def test_a_project_that_is_accepted_again_has_its_own_jobs_polled_at_once_and_no_others(run: Run) -> None:
+def test_a_project_that_is_accepted_again_has_its_own_jobs_polled_at_once_and_no_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main(world: SharedWorld) -> None:
         world.share("accessKey")
         woken: list[tuple[str, str | None]] = []
-        world.registry.on_healed = lambda key, project: woken.append((key.name, project))
+        monkeypatch.setattr(
+            ConnectionController, "poll_healed", lambda self, key, project: woken.append((key.name, project))
+        )
         world.follow("job", "victim", VICTIM)
         await world.run(5.0)
         world.shared.answers[foreign(0)] = UNAUTHORIZED[0]

@@ -111,7 +111,7 @@ class Engine:
             await self.gates[job.namespace].wait()
 
     async def settle(self) -> None:
-        self.dispatcher.wake()
+        self.scheduler.wake.set()  # time has passed
         for _ in range(50):
             await asyncio.sleep(0)
 
@@ -251,7 +251,7 @@ async def test_an_entry_that_needs_no_call_waits_for_no_budget(running) -> None:
 
 async def test_nothing_is_dispatched_once_it_is_stopping(running) -> None:  # type: ignore[no-untyped-def]
     engine = running(Engine({}))
-    engine.dispatcher.stopping = True
+    engine.dispatcher.stop()
     engine.scheduler.schedule(entry("late"), 1000.0)
     await engine.settle()
     assert engine.worked == []

@@ -96,7 +96,7 @@ class House:
             return await request(method, path, **more)
 
         world.api.request = answer  # type: ignore[method-assign]
-        self.intake = world.intake()
+        self.intake = world.intake
 
     def bring(self, name: str, end: float) -> None:
         job_id = f"ns-{name}".ljust(8, "0")
@@ -104,7 +104,6 @@ class House:
         metadata = {"uid": job_id, "namespace": "ns", "name": name, "resourceVersion": "1", "generation": 1}
         self.bodies[name] = {"metadata": metadata, "spec": {"jobId": job_id}}
         self.intake.on_event("EvsJob", "ADDED", self.bodies[name])
-        self.world.dispatcher.wake()
 
 
 @pytest.mark.parametrize("where", SEAMS)

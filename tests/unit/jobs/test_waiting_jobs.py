@@ -82,7 +82,6 @@ def test_a_deadline_is_told_on_time_of_a_job_that_runs(shortage: Callable[[World
         await world.run(5.0 + after)
         shortage(world)
         world.reconciler.wake([job])
-        world.dispatcher.wake()
         await world.run(45.0 - (world.loop.now - seen))
         told = world.told_at("job", "DeadlineExceeded")
         assert told is not None
@@ -114,7 +113,6 @@ async def waiting(world: World, shortage: Callable[[World], None], **spec: objec
     shortage(world)
     await world.run(3.0)
     world.reconciler.wake([job])
-    world.dispatcher.wake()
     await world.run(2.0)
     assert job.ticket, "it waits in its lane"
     return job
@@ -247,7 +245,6 @@ async def hanging(world: World, under_way: float, **spec: object) -> Entry:
     await world.run(1.0)
     world.cloud.hung.add("one")
     world.reconciler.wake([job])
-    world.dispatcher.wake()
     await world.run(under_way)
     assert job.busy
     return job
@@ -330,7 +327,6 @@ def test_a_connection_that_is_corrected_or_removed_while_a_call_hangs_is_looked_
         else:
             world.connect("ns", token="another")
         world.reconciler.wake(affected)
-        world.dispatcher.wake()
         changed = world.loop.now
         await world.run(ON_TIME)
         told = world.told_at("job", "ConnectionNotFound" if removed else "JobSucceeded")

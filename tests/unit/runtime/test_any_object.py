@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from evs_operator.api.names import REQUESTED_AT
 from evs_operator.api.status import EvsJobStatus, SubJobCounts, SubJobStatus
-from evs_operator.jobs.resync import Resync
 from evs_operator.jobs.store import Entry
-from evs_operator.kube.api import KubeApi
+from evs_operator.observe.metrics import Snapshot
 from evs_operator.runtime import snapshot
-from evs_operator.runtime.intake import Intake
-from evs_operator.runtime.snapshot import Measure
 from support.engine_world import CloudJob, World, in_world
 
 ID = "ns-any0000"
@@ -69,29 +66,16 @@ METADATA = st.fixed_dictionaries(
 BODY = st.fixed_dictionaries({"metadata": METADATA}, optional={"spec": SPEC | JSON, "status": STATUS | JSON})
 
 
-def intake_of(world: World) -> Intake:
-    return Intake(
-        api=cast(KubeApi, world.api),
-        store=world.store,
-        reconciler=world.reconciler,
-        dispatcher=world.dispatcher,
-        warm_start=world.warm_start,
-        take_connection=lambda *_: None,
-        clock=world.clock,
-        listing=lambda: True,
-    )
-
-
-def measure_of(world: World) -> Measure:
-    return Measure(
+def snapshot_of(world: World) -> Snapshot:
+    return snapshot.take_snapshot(
         store=world.store,
         scheduler=world.scheduler,
         dispatcher=world.dispatcher,
         registry=world.registry,
-        resync=cast(Resync, type("Resync", (), {"verified": None})),
+        resync=world.parts.resync,
         clock=world.clock,
-        leads=lambda: True,
-        works=lambda: True,
+        leads=True,
+        works=True,
     )
 
 
@@ -108,14 +92,15 @@ def test_any_evs_job_comes_through_without_a_fault_and_another_is_followed_besid
     async def main(world: World) -> None:
         world.connect("ns", token="t")
         world.cloud.jobs[ID] = CloudJob(0.0, 5.0)
-        intake = intake_of(world)
+        world.listing = True
+        intake = world.intake
         intake.on_event("EvsJob", None, first)
         world.add("good", CloudJob(0.0, 5.0))
         world.warm_start.learn(world.durations, world.registry)
         await world.run(4.0)
         second["metadata"]["resourceVersion"] = str(world.api.version + 1)
         intake.on_event("EvsJob", "MODIFIED", second)
-        assert measure_of(world)().jobs
+        assert snapshot_of(world).jobs
         await world.run(30.0)
         assert world.told_at("good", "JobSucceeded") is not None
 
@@ -127,7 +112,7 @@ def test_any_evs_job_comes_through_without_a_fault_and_another_is_followed_besid
 @given(body=st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), JSON | METADATA) | JSON)
 def test_what_is_no_object_at_all_ends_nothing(body: Any) -> None:
     async def main(world: World) -> None:
-        intake_of(world).on_event("EvsJob", "ADDED", body)
+        world.intake.on_event("EvsJob", "ADDED", body)
 
     in_world(main)
 
@@ -147,7 +132,7 @@ def test_an_object_that_cannot_be_counted_leaves_the_others_in_the_metrics(
     async def main(world: World) -> None:
         for name in ("bad", "one", "two"):
             world.add(name, CloudJob(0.0, 5.0))
-        assert sum(measure_of(world)().jobs.values()) == 2
+        assert sum(snapshot_of(world).jobs.values()) == 2
         assert "bad: not counted" in caplog.messages
 
     in_world(main)

@@ -24,7 +24,7 @@ class House:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.intake = world.intake()
+        self.intake = world.intake
 
     def stored(self, entry: Entry) -> dict[str, Any]:
         """Return the status that was written last."""

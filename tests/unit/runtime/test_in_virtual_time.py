@@ -195,7 +195,6 @@ def test_a_repaired_secret_brings_no_herd_and_the_most_urgent_first() -> None:
         connection = next(iter(world.registry))
         assert await world.registry.refresh(connection)
         world.reconciler.wake(world.reconciler.jobs_of(connection.key))
-        world.dispatcher.wake()
         await world.run(60.0)
         right = [call for call in world.cloud.calls if call.token == "right"]
         assert most_in_any_window([call.at for call in right], 1.0) <= 16

@@ -71,18 +71,18 @@ class Dispatcher:
         self._free: deque[tuple[Entry, int]] = deque()
         self._tickets = itertools.count(1)
         self._queue: asyncio.Queue[tuple[Entry, Lane | None, bool]] = asyncio.Queue()
-        self._wake = asyncio.Event()
+        self._wake = scheduler.wake
         self._group: asyncio.TaskGroup | None = None
         self._workers = workers
         self._started = 0
         self._busy = 0
         self._shared_busy = 0
-        self.stopping = False
+        self._stopping = False
         self.last_turn = now()
 
-    def wake(self) -> None:
-        """Look again now: something was scheduled, or became possible."""
-        self._wake.set()
+    def stop(self) -> None:
+        """Hand over nothing more; what workers have in hand goes on."""
+        self._stopping = True
 
     async def run(self) -> None:
         """Dispatch until cancelled."""
@@ -108,7 +108,7 @@ class Dispatcher:
     def turn(self) -> float:
         """Dispatch what may go now; return the seconds until something else may."""
         now = self._now()
-        if self.stopping:
+        if self._stopping:
             return _IDLE
         came = [entry for entry in self._scheduler.pop_due(now) if not entry.busy and self._enqueue(entry, now)]
         while self._free and self._shared_busy < self._workers:

@@ -6,6 +6,7 @@ items are such leftovers the heap is made anew without them.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 from collections.abc import Iterator
@@ -17,12 +18,13 @@ _FEW: Final = 1000
 
 
 class Scheduler:
-    """A heap of due times, in seconds of the epoch."""
+    """A heap of due times, in seconds of the epoch; `wake` is set if an entry becomes due before all others."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Entry]] = []
         self._sequence = itertools.count(1)
         self._left = 0
+        self.wake = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -35,6 +37,8 @@ class Scheduler:
     def remind(self, entry: Entry, at: float) -> None:
         """Make `at` the only time at which an entry surfaces that waits for a call and stays due for it."""
         self.cancel(entry)
+        if not self._heap or at < self._heap[0][0]:
+            self.wake.set()
         entry.due_seq = next(self._sequence)
         heapq.heappush(self._heap, (at, entry.due_seq, entry))
         if self._left > max(len(self._heap) // 2, _FEW):

@@ -46,8 +46,9 @@ class Cluster:
         way: Way,
         reread: Callable[[], Awaitable[Way]] | None = None,
         now: Callable[[], float] = time.monotonic,
+        on_secret: Callable[[str], None] = lambda secret: None,
     ) -> None:
-        self.on_secret: Callable[[str], None] = lambda secret: None
+        self._on_secret = on_secret
         self.generation = 1
         self._way = way
         self._reread = reread
@@ -72,7 +73,7 @@ class Cluster:
         value, secret = await self._way.authorize()
         if secret != self._told:
             self._told = secret
-            self.on_secret(secret)
+            self._on_secret(secret)
         headers = CIMultiDict(self._way.impersonate)
         if value:
             headers["Authorization"] = value
@@ -156,13 +157,16 @@ class Login(kopf.AiohttpSession):
     __hash__ = None  # type: ignore[assignment]  # never a key
 
 
-async def load_cluster(kubeconfig: Path | None) -> Cluster:
-    """Find the API server; raise ClusterError with one line where no configuration can be used."""
+async def load_cluster(kubeconfig: Path | None, on_secret: Callable[[str], None] = lambda secret: None) -> Cluster:
+    """Find the API server; raise ClusterError with one line if no configuration can be used.
+
+    `on_secret` gets each token or password before its use.
+    """
     if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        cluster = Cluster(_in_cluster(SERVICE_ACCOUNT), reread=_reread_in_cluster)
+        cluster = Cluster(_in_cluster(SERVICE_ACCOUNT), reread=_reread_in_cluster, on_secret=on_secret)
     else:
         named = os.path.expanduser(str(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"))  # noqa: ASYNC240  # once, at start
-        cluster = Cluster(await _read(named), reread=lambda: _read(named))
+        cluster = Cluster(await _read(named), reread=lambda: _read(named), on_secret=on_secret)
     try:
         cluster.tls()
     except (OSError, ValueError) as error:

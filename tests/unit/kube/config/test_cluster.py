@@ -52,9 +52,8 @@ def _outside_of_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_kubeconfig_with_a_token_gives_server_trust_and_header_and_tells_the_secret(tmp_path: Path) -> None:
-    found = await load_cluster(_config(tmp_path / "config", user={"token": "s3cret-token"}))
     told: list[str] = []
-    found.on_secret = told.append
+    found = await load_cluster(_config(tmp_path / "config", user={"token": "s3cret-token"}), told.append)
     assert found.server == "https://10.0.0.1:6443"
     assert await found.headers() == {"Authorization": "Bearer s3cret-token"}
     assert await found.headers() == {"Authorization": "Bearer s3cret-token"}
@@ -106,18 +105,18 @@ async def test_a_kubeconfig_of_another_form_says_the_same_through_the_official_c
         "args": [str(plugin)],
         "interactiveMode": "Never",
     }
-    found = await load_cluster(_config(tmp_path / "config", user={"exec": run}))
     told: list[str] = []
-    found.on_secret = told.append
+    found = await load_cluster(_config(tmp_path / "config", user={"exec": run}), told.append)
     assert await found.headers() == {"Authorization": "Bearer from-plugin"}
     assert told == ["from-plugin"]
     assert len(found.tls().get_ca_certs()) == 1
 
 
 async def test_a_password_is_basic_authentication_and_is_told_as_the_secret(tmp_path: Path) -> None:
-    found = await load_cluster(_config(tmp_path / "config", user={"username": "ann", "password": "pa55word"}))
     told: list[str] = []
-    found.on_secret = told.append
+    found = await load_cluster(
+        _config(tmp_path / "config", user={"username": "ann", "password": "pa55word"}), told.append
+    )
     assert await found.headers() == {"Authorization": "Basic " + base64.b64encode(b"ann:pa55word").decode()}
     assert told == ["pa55word"]
 

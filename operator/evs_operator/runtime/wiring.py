@@ -1,0 +1,188 @@
+"""Makes every part of a process once, in the order in which they need each other, as frozen values.
+
+Called by `supervisor`, and by tests with an API server and clouds in memory: the same parts in the same order. A part
+that another one has to reach before it exists is reached through a name that is bound when the call comes; nothing is
+set on a part once it is made. Deliberately not here: starting and stopping (`supervisor`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from evs_operator.clock import Clock
+from evs_operator.cloud.endpoints import AllowList
+from evs_operator.connections.clients import EvsClients, MakeClient
+from evs_operator.connections.controller import ConnectionController
+from evs_operator.connections.credential_loader import PlatformAuth
+from evs_operator.connections.registry import ConnectionRegistry
+from evs_operator.connections.status_writer import ConnectionStatusWriter
+from evs_operator.core.schedule.durations import Durations
+from evs_operator.jobs.queue.dispatcher import Dispatcher
+from evs_operator.jobs.queue.scheduler import Scheduler
+from evs_operator.jobs.reconciler import JobReconciler
+from evs_operator.jobs.resync import Resync
+from evs_operator.jobs.status_writer import StatusWriter
+from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.warm_start import WarmStart
+from evs_operator.kube.api import KubeApi
+from evs_operator.kube.events import EventRecorder
+from evs_operator.kube.foreign_writes import ForeignWrites
+from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.tracing import NO_TRACING, Tracing
+from evs_operator.redact.redaction import Redaction
+
+from .intake import Intake
+
+_LIST_CONNECTIONS: Final = 8
+_STATUS_CONNECTIONS: Final = 64
+_STATUS_SECONDS: Final = 15.0
+_EVENT_CONNECTIONS: Final = 4
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """The API server, by what is asked of it: no kind of request waits for the sockets of another."""
+
+    reads: KubeApi
+    lists: KubeApi
+    statuses: KubeApi
+    events: EventRecorder
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings allow: whom to ask, how to sign in, which namespaces (none means all)."""
+
+    allow: AllowList
+    operator_namespace: str
+    platform: PlatformAuth = field(default_factory=PlatformAuth)
+    namespaces: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the parts need of the watch: whether the first list is still coming, and a way to begin it anew."""
+
+    listing: Callable[[], bool]
+    restart: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All parts of one process that work on objects."""
+
+    store: Store
+    scheduler: Scheduler
+    registry: ConnectionRegistry
+    durations: Durations
+    warm_start: WarmStart
+    statuses: StatusWriter
+    reconciler: JobReconciler
+    dispatcher: Dispatcher
+    connections: ConnectionController[Entry]
+    resync: Resync
+    intake: Intake
+
+
+def lanes(api: KubeApi, clock: Clock, metrics: Metrics) -> ApiServer:
+    """Return the lanes to the API server, each with sockets of its own."""
+    events = EventRecorder(api.lane(_EVENT_CONNECTIONS), clock, lambda result: metrics.events.labels(result).inc())
+    return ApiServer(api, api.lane(_LIST_CONNECTIONS), api.lane(_STATUS_CONNECTIONS, _STATUS_SECONDS), events)
+
+
+def wire(
+    server: ApiServer,
+    rules: Rules,
+    watch: Watch,
+    clock: Clock,
+    metrics: Metrics,
+    *,
+    redaction: Redaction | None = None,
+    tracing: Tracing = NO_TRACING,
+    make_client: MakeClient | None = None,
+) -> Parts:
+    """Make all parts; `make_client` makes the clients of clouds, those of the rules' allow-list by default."""
+    clients = make_client or EvsClients(rules.allow, on_call=metrics.called)
+    registry = _registry(server, rules, clock, redaction, clients, lambda: connections)
+    store, scheduler = Store(clock, _warn_of_foreign_writes(clock)), Scheduler()
+    statuses = StatusWriter(
+        server.statuses, store, metrics, clock, server.events, tracing, list_soon=lambda: resync.ask()
+    )
+    durations, warm_start = Durations(), WarmStart()
+    reconciler = JobReconciler(
+        store=store,
+        scheduler=scheduler,
+        registry=registry,
+        writer=statuses,
+        durations=durations,
+        metrics=metrics,
+        clock=clock,
+        tracing=tracing,
+    )
+    connections = ConnectionController(
+        api=server.reads,
+        registry=registry,
+        jobs=reconciler,
+        clock=clock,
+        writer=ConnectionStatusWriter(server.statuses, registry, clock, server.events, metrics),
+        namespaces=rules.namespaces,
+    )
+    resync = Resync(server.lists, store, clock, rules.namespaces, watch.restart)
+    return Parts(
+        store=store,
+        scheduler=scheduler,
+        registry=registry,
+        durations=durations,
+        warm_start=warm_start,
+        statuses=statuses,
+        reconciler=reconciler,
+        dispatcher=_dispatcher(scheduler, reconciler, clock),
+        connections=connections,
+        resync=resync,
+        intake=Intake(server.reads, store, reconciler, warm_start, connections.on_event, clock, watch.listing),
+    )
+
+
+def _registry(
+    server: ApiServer,
+    rules: Rules,
+    clock: Clock,
+    redaction: Redaction | None,
+    make_client: MakeClient,
+    controller: Callable[[], ConnectionController[Entry]],
+) -> ConnectionRegistry:
+    return ConnectionRegistry(
+        server.reads,
+        rules.allow,
+        rules.operator_namespace,
+        clock,
+        platform=rules.platform,
+        redaction=redaction,
+        make_client=make_client,
+        on_change=lambda connection: controller().changed(connection),
+        on_foreign=lambda connection, metadata: controller().overwritten(connection, metadata),
+        on_healed=lambda key, project_id: controller().poll_healed(key, project_id),
+    )
+
+
+def _dispatcher(scheduler: Scheduler, reconciler: JobReconciler, clock: Clock) -> Dispatcher:
+    due = reconciler.due
+    return Dispatcher(
+        scheduler,
+        reconciler.work,
+        reconciler.route_of,
+        due.patience_of,
+        clock,
+        look_at=due.look_at,
+        on_fault=reconciler.stumbled,
+    )
+
+
+def _warn_of_foreign_writes(clock: Clock) -> Callable[[Entry, Mapping[str, object]], None]:
+    foreign = ForeignWrites(clock, _log)
+    return lambda entry, metadata: foreign.met(f"EvsJob {entry.namespace}/{entry.name}", metadata)
