@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .guard import MOST_HEAD
 from .metrics import Metrics
 from .problems import Problem, bad_request
 
@@ -70,6 +71,8 @@ class Front:
         try:
             if not _PLAIN.fullmatch(scope["raw_path"]):
                 raise bad_request("a path here has letters, digits, dashes and dots, and needs no percent-encoding")
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEAD:
+                raise bad_request(f"the headers have more than {MOST_HEAD} bytes")
             await self._app(scope, receive, send)
         except Problem as problem:  # none comes after an answer has begun
             await problem.response()(scope, receive, send)

@@ -1,7 +1,7 @@
 """The certificate of the webhook, read again when its files change.
 
 Kubernetes replaces the files of a mounted Secret while the process runs (cert-manager renews them). Their contents
-are compared every few seconds; a pair that fits is used for the next handshake, one that does not leaves the last one
+are compared every two seconds; a pair that fits is used for the next handshake, one that does not leaves the last one
 in use. Connections that are open stay as they are.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-LOOK_EVERY: Final = 5.0
+LOOK_EVERY: Final = 2.0
 
 _log = logging.getLogger("evs_operator.webhook")
 

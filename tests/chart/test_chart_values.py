@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ import yaml
 
 from controlplane import ControlPlane
 from evs_operator.settings import add_flags, read_settings
-from support.chart import CHART, DEFAULTS, Helm, HelmError, schema_leaves
+from support.chart import CHART, DEFAULTS, Helm, HelmError, Switch, schema_leaves, values_of
+from support.chart_webhook import WEBHOOK_SWITCHES
 from support.deployed import Object, only
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -25,20 +25,6 @@ CONNECTION = {
 }
 PEER = {"ipBlock": {"cidr": "10.1.2.0/24"}}
 RELABELING = {"action": "labeldrop", "regex": "pod"}
-
-
-@dataclass(frozen=True)
-class Switch:
-    """A value other than the default; `shows` is in the rendering then and not before, `hides` the other way round.
-
-    `beside` are the values that it needs; `alone` keeps it from the rendering with all values at once.
-    """
-
-    value: Any
-    shows: str = ""
-    hides: str = ""
-    beside: Mapping[str, Any] = field(default_factory=dict)
-    alone: bool = False
 
 
 def _scrape(kind: str) -> dict[str, Switch]:
@@ -125,6 +111,7 @@ SWITCHES: dict[str, Switch] = {
     "networkPolicy.endpoints.to": Switch([PEER], "to:\n        - ipBlock", beside=POLICY),
     "networkPolicy.endpoints.ports": Switch([9443], "- port: 9443\n          protocol: TCP", beside=POLICY),
     "networkPolicy.extraEgress": Switch([{"to": [PEER]}], "- to:\n      - ipBlock", beside=POLICY),
+    **WEBHOOK_SWITCHES,
     "admissionPolicy.enabled": Switch(True, "kind: ValidatingAdmissionPolicyBinding"),
     "admissionPolicy.maxLabels": Switch(7, "size(variables.labels) <= 7", beside=ADMISSION),
     "admissionPolicy.maxAnnotations": Switch(9, "size(variables.annotations) <= 9", beside=ADMISSION),
@@ -172,21 +159,10 @@ SWITCHES: dict[str, Switch] = {
 }
 
 
-def _values(*switched: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for path, value in (pair for one in switched for pair in one.items()):
-        *parents, last = path.split(".")
-        place = values
-        for key in parents:
-            place = place.setdefault(key, {})
-        place[last] = value
-    return values
-
-
 def everything() -> dict[str, Any]:
     """Return all values other than their defaults, but for those that take away what others need."""
     chosen = {path: switch for path, switch in SWITCHES.items() if not switch.alone}
-    return _values(*(switch.beside for switch in chosen.values()), {p: s.value for p, s in chosen.items()})
+    return values_of(*(switch.beside for switch in chosen.values()), {p: s.value for p, s in chosen.items()})
 
 
 @pytest.fixture(scope="session")
@@ -246,9 +222,9 @@ def test_no_value_is_forgotten_here() -> None:
 @pytest.mark.parametrize("path", SWITCHES)
 def test_each_value_changes_what_it_says(helm: Helm, renderings: dict[str, str], path: str) -> None:
     switch = SWITCHES[path]
-    before = renderings.setdefault(str(switch.beside), "") or helm.rendered("evs", _values(switch.beside))
+    before = renderings.setdefault(str(switch.beside), "") or helm.rendered("evs", values_of(switch.beside))
     renderings[str(switch.beside)] = before
-    after = helm.rendered("evs", _values(switch.beside, {path: switch.value}))
+    after = helm.rendered("evs", values_of(switch.beside, {path: switch.value}))
     assert switch.shows or switch.hides
     assert switch.shows in after
     assert not switch.shows or switch.shows not in before

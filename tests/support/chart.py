@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,32 @@ def schema_leaves(node: dict[str, Any] = SCHEMA, path: str = "") -> list[str]:
         if name != "global"
     )
     return [leaf for leaves in below for leaf in leaves]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A value other than the default; `shows` is in the rendering then and not before, `hides` the other way round.
+
+    `beside` are the values that it needs; `alone` keeps it from the rendering with all values at once.
+    """
+
+    value: Any
+    shows: str = ""
+    hides: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
+
+
+def values_of(*switched: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as helm takes them, made of paths with dots."""
+    values: dict[str, Any] = {}
+    for path, value in (pair for one in switched for pair in one.items()):
+        *parents, last = path.split(".")
+        place = values
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return values
 
 
 class HelmError(AssertionError):

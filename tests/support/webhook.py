@@ -233,9 +233,10 @@ def events_of(connection: HTTPConnection) -> Iterator[dict[str, Any]]:
     """Give the data of each event of a stream that was asked for, until it ends."""
     answer = connection.getresponse()
     assert answer.headers["content-type"].startswith("text/event-stream"), answer.status
-    while line := answer.readline():
-        if line.startswith(b"data: "):
-            yield json.loads(line[6:])
+    with answer:
+        while line := answer.readline():
+            if line.startswith(b"data: "):
+                yield json.loads(line[6:])
 
 
 def soon(seconds: float) -> float:

@@ -92,6 +92,28 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* The webhook: names, and labels that no selector of the operator matches. */}}
+{{- define "evs-operator.webhookFullname" -}}
+{{ include "evs-operator.fullname" . }}-webhook
+{{- end }}
+
+{{- define "evs-operator.webhookSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "evs-operator.name" . | trunc 55 | trimSuffix "-" }}-webhook
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "evs-operator.webhookLabels" -}}
+{{ include "evs-operator.labels" . | replace (include "evs-operator.selectorLabels" .) (include "evs-operator.webhookSelectorLabels" .) }}
+{{- end }}
+
+{{- define "evs-operator.webhookServiceAccountName" -}}
+{{- if .Values.webhook.serviceAccount.create }}
+{{- default (include "evs-operator.webhookFullname" .) .Values.webhook.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.webhook.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
 {{/* Rules for one namespace or, in a ClusterRole, for all: the least the operator needs. */}}
 {{- define "evs-operator.rules" -}}
 - apiGroups: [evs-operator.dev]
