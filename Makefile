@@ -49,6 +49,10 @@ lint: venv ## Style, types, layers, workflows.
 chart: venv ## Write what the chart and deploy/ take from elsewhere: CRDs, version, table of values, manifests.
 	@PYTHONPATH=tests $(BIN)/python charts/generate.py
 
+.PHONY: plugin
+plugin: venv ## Build kubectl evsjob as one file, dist/kubectl-evsjob.pyz, and its manifest for krew.
+	@$(BIN)/python deploy/krew/build.py
+
 .PHONY: venv
 venv: ## The virtual environment .venv from the locked requirements.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -11,7 +11,6 @@ from evs_operator import api
 from evs_operator.api import JobState
 
 from .documents import document, listed, resource_name
-from .errors import NOT_FOUND, PluginError
 from .kubectl import JOBS
 from .model import mapping
 from .selection import Selection, key_of, name_of
@@ -24,7 +23,7 @@ Object = dict[str, Any]
 def reconcile(session: Session, selection: Selection, patience: Patience | None) -> int:
     """Ask for a poll now; wait until it happened if `patience` says how long."""
     requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    objects = _targets(session, selection)
+    objects = selection.found(session.kubectl)
     patched = [_patch(session, obj, api.poll_request(requested)) for obj in objects]
     for obj in patched:
         if api.state(obj) is JobState.SUSPENDED or mapping(obj.get("spec")).get("suspend"):
@@ -37,7 +36,7 @@ def reconcile(session: Session, selection: Selection, patience: Patience | None)
 
 def suspend(session: Session, selection: Selection, *, suspended: bool) -> int:
     """Set `spec.suspend`; what is so already stays as it is."""
-    objects, changes = _targets(session, selection), []
+    objects, changes = selection.found(session.kubectl), []
     for at, obj in enumerate(objects):
         changed = bool(mapping(obj.get("spec")).get("suspend")) != suspended
         if changed:
@@ -46,13 +45,6 @@ def suspend(session: Session, selection: Selection, *, suspended: bool) -> int:
         changes.append(done if changed else "is not suspended" if not suspended else "is suspended already")
     session.result(*_form(session, selection, objects, changes))
     return 0
-
-
-def _targets(session: Session, selection: Selection) -> list[Object]:
-    objects = selection.found(session.kubectl)
-    if not objects:
-        raise PluginError("no EvsJob matches", NOT_FOUND)
-    return objects
 
 
 def _patch(session: Session, obj: Mapping[str, Any], patch: Mapping[str, Any]) -> Object:

@@ -80,10 +80,8 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
 @cluster_flags
-@click.pass_context
-def cli(context: click.Context, /, **flags: Any) -> None:
+def cli(**flags: Any) -> None:
     """Follow jobs of Elastic Volume Service: create EvsJobs, wait for them, see why they failed."""
-    context.obj = flags
 
 
 def _names(command: Command) -> Command:
@@ -249,8 +247,8 @@ def _session(context: click.Context) -> Session:
     """Return the session by the flags of the command, and those before it."""
     from .session import session_of
 
-    given = context.params
-    cluster = {name: given.get(name) or context.obj.get(name) for name in ("namespace", "context", "kubeconfig")}
+    given, before = context.params, context.find_root().params
+    cluster = {name: given.get(name) or before.get(name) for name in ("namespace", "context", "kubeconfig")}
     return session_of(
         **cluster,
         everywhere=bool(given.get("all_namespaces")),

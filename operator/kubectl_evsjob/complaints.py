@@ -76,7 +76,10 @@ _ROWS: Final[tuple[_Row, ...]] = (
         lambda _: "the cluster refused your credentials: sign in again, or name another --context or --kubeconfig",
     ),
     (
-        re.compile(r"no configuration has been provided|current-context is not set|incomplete configuration"),
+        re.compile(
+            r"no configuration has been provided|current-context is not set|incomplete configuration"
+            r"|The connection to the server localhost:8080 was refused"  # what kubectl asks if nothing is configured
+        ),
         Cause.REFUSED,
         lambda _: "no cluster is configured: set KUBECONFIG, or name a --kubeconfig",
     ),

@@ -45,3 +45,7 @@ def names(session: Session) -> list[str]:
     """Return the names of the EvsJobs that are there; none if kubectl fails."""
     listed = session.kubectl.read("get", JOBS, "-o", "jsonpath={.items[*].metadata.name}", "--request-timeout=5s")
     return listed.split()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,7 +61,8 @@ def _entry(key: str, value: Value, depth: int) -> Iterator[str]:
 
 def _scalar(value: Value) -> str:
     if not isinstance(value, str):
-        return json.dumps(value)  # also {} and []
+        text = json.dumps(value)  # also {} and []
+        return re.sub(r"^(-?\d+)e", r"\1.0e", text)  # YAML 1.1 takes 1e-05 for a text
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
     # YAML reads JSON's strings, but no pairs of surrogates.

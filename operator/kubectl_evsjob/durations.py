@@ -6,13 +6,14 @@ import re
 from typing import Final
 
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)([dhms])")
+_NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
+_PARTS = re.compile(rf"({_NUMBER})([dhms])")
 _WHOLE = re.compile(rf"(?:{_PARTS.pattern})+")
 
 
 def seconds_of(text: str) -> float:
     """Return the seconds that a text such as `10m`, `1h30m` or `90` stands for; raise ValueError for any other text."""
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+    if re.fullmatch(_NUMBER, text):
         return float(text)
     if not _WHOLE.fullmatch(text):
         raise ValueError(text)

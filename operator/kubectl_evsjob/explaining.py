@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .documents import document
-from .errors import NOT_FOUND, PluginError
 from .explanation import Explanation
 from .happenings import connection_of, events_of
 from .selection import Selection
@@ -19,8 +18,6 @@ Object = Mapping[str, Any]
 def explain(session: Session, selection: Selection) -> int:
     """Explain each EvsJob that is selected."""
     objects = selection.found(session.kubectl)
-    if not objects:
-        raise PluginError("no EvsJob matches", NOT_FOUND)
     explanations = [_explanation(session, obj) for obj in objects]
     if session.output in ("json", "yaml"):
         values = [each.value() for each in explanations]

@@ -12,7 +12,7 @@ from evs_operator.api import JobState
 from .documents import document, listed, resource_name
 from .errors import NOT_FOUND
 from .model import Row, row_of
-from .selection import Selection, missing, name_of
+from .selection import Selection, missing, name_of, where
 from .session import Session
 from .table import table
 from .watching import watch_table
@@ -30,8 +30,8 @@ def get(session: Session, selection: Selection, states: Collection[JobState], *,
     if watch and not absent:
         return watch_table(session, selection, states, objects)
     chosen = [obj for obj in objects if not states or api.state(obj) in states]
-    if not chosen and not absent and session.output not in ("json", "yaml"):
-        session.say(_none(session))
+    if not chosen and not absent:
+        session.say(f"no EvsJobs found{where(session.kubectl)}")
     session.result(*_lines(session, chosen, single=len(selection.names) == 1))
     return NOT_FOUND if absent else 0
 
@@ -53,9 +53,3 @@ def _lines(session: Session, objects: Sequence[Object], *, single: bool) -> list
 
 def _row(session: Session, obj: Object) -> Row:
     return row_of(obj, datetime.now(UTC), session.out_look)
-
-
-def _none(session: Session) -> str:
-    if session.everywhere:
-        return "no EvsJobs found"
-    return f"no EvsJobs found in the namespace {session.kubectl.namespace()}"

@@ -13,7 +13,7 @@ from .look import Look
 from .text import crop, pad, width
 
 _GAP: Final = 3
-_LEAST_LAST: Final = 16
+_LEAST_LAST: Final = 12
 _LEAST_FIRST: Final = 8
 
 
@@ -27,10 +27,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `give_way` says how early it is left out on a narrow terminal, 0 never, the highest first."""
+    """A column: `give_way` says how early it is left out on a narrow terminal, 0 never, the highest first.
+
+    It is left out if the last column would otherwise get less than `room`, or less than it needs.
+    """
 
     title: str
     give_way: int = 0
+    room: int = 16
 
 
 def lay_out(
@@ -47,12 +51,12 @@ def lay_out(
 
 def _fitting(columns: Sequence[Column], kept: list[int], widths: list[int], room: int) -> list[int]:
     last = len(columns) - 1
-    while kept:
-        least = sum(min(widths[at], _LEAST_LAST) if at == last else widths[at] for at in kept) + _GAP * (len(kept) - 1)
-        optional = [at for at in kept if columns[at].give_way]
-        if least <= room or not optional:
+    while optional := [at for at in kept if columns[at].give_way]:
+        first = max(optional, key=lambda at: columns[at].give_way)
+        needed = sum(min(widths[at], columns[first].room) if at == last else widths[at] for at in kept)
+        if needed + _GAP * (len(kept) - 1) <= room:
             break
-        kept = [at for at in kept if at != max(optional, key=lambda at: columns[at].give_way)]
+        kept = [at for at in kept if at != first]
     return kept
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
@@ -25,6 +26,7 @@ _COLOURS: Final = {
     JobState.SUSPENDED: "2",
 }
 DIM: Final = "2"
+_COERCED: Final = "C.UTF-8"
 _LOCALE: Final = ("LC_ALL", "LC_CTYPE", "LANG")
 """The first that is set decides."""
 
@@ -80,4 +82,6 @@ def is_terminal(stream: TextIO, environment: Mapping[str, str]) -> bool:
 def is_unicode(stream: TextIO, environment: Mapping[str, str]) -> bool:
     """Tell whether the locale is UTF-8. Python writes UTF-8 also under LC_ALL=C, so its own word is not enough."""
     named = next((environment[name] for name in _LOCALE if environment.get(name)), "")
+    if sys.flags.utf8_mode and named == _COERCED and not environment.get("LC_ALL"):
+        named = environment.get("LANG", "")  # Python itself has set LC_CTYPE, since there was no locale
     return "utf" in (stream.encoding or "").lower() and "utf8" in named.lower().replace("-", "")

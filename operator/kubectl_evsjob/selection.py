@@ -35,8 +35,11 @@ class Selection:
         return kubectl.items("get", *self.words)
 
     def found(self, kubectl: Kubectl) -> list[Object]:
-        """Return those that are there now; PluginError names the first that is not."""
+        """Return those that are there now, at least one; PluginError says what is not."""
         objects = self.read(kubectl)
+        if not objects and not self.names:
+            which = f"no EvsJob matches {self.selector}" if self.selector else "there are no EvsJobs"
+            raise PluginError(f"{which}{where(kubectl)}", NOT_FOUND)
         there = {name_of(obj) for obj in objects}
         for name in self.names:
             if name not in there:
@@ -58,13 +61,23 @@ def selection_of(names: Iterable[str], selector: str | None, everywhere: bool, *
 
 def missing(kubectl: Kubectl, name: str) -> PluginError:
     """Return the error for an EvsJob that is not there: perhaps its namespace is not, either."""
+    try:
+        return PluginError(f"there is no EvsJob {name}{where(kubectl)}", NOT_FOUND)
+    except PluginError as error:
+        return error
+
+
+def where(kubectl: Kubectl) -> str:
+    """Return where a command looks, to be put after a sentence; PluginError if that namespace is not there."""
     namespace = kubectl.namespace()
+    if not namespace:
+        return ""
     try:
         kubectl.read("get", "namespace", namespace, "-o", "name")
     except KubectlError as error:
         if error.cause is Cause.NOT_FOUND:
-            return PluginError(f"there is no namespace {namespace}", NOT_FOUND)
-    return PluginError(f"there is no EvsJob {name} in the namespace {namespace}", NOT_FOUND)
+            raise
+    return f" in the namespace {namespace}"
 
 
 def key_of(obj: object) -> Key:

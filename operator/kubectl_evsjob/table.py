@@ -18,8 +18,8 @@ _COLUMNS: Final = (
     Column("MESSAGE", 1),
 )
 _WIDE: Final = (
-    Column("TYPE", 8),
-    Column("JOB", 7),
+    Column("TYPE", 8, room=32),
+    Column("JOB", 7, room=32),
     Column("CONNECTION", 6),
     Column("VOLUMES", 5),
 )

@@ -9,21 +9,22 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_HARMFUL: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _NO_WIDTH: Final = frozenset(("Mn", "Me"))
 _SPACES: Final = str.maketrans("\t\n\r\v\f", "     ")
 
 
 def harmless(text: str) -> str:
     """Return a text on one line, in which whatever is no visible letter is written as its code."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(map(_shown, text.translate(_SPACES)))
 
 
 def _shown(letter: str) -> str:
-    if unicodedata.category(letter) not in _HARMFUL:
+    if letter.isprintable():
         return letter
+    if unicodedata.category(letter) == "Zs":
+        return " "
     code = ord(letter)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 

@@ -15,7 +15,6 @@ from evs_operator import api
 
 from .documents import document
 from .durations import precise
-from .errors import NOT_FOUND, PluginError
 from .happenings import Events, events_of
 from .layout import Cell, Column, lay_out
 from .look import DIM, Look
@@ -43,8 +42,6 @@ class Entry:
 def timeline(session: Session, selection: Selection) -> int:
     """Print the timeline of each EvsJob that is selected."""
     objects = selection.found(session.kubectl)
-    if not objects:
-        raise PluginError("no EvsJob matches", NOT_FOUND)
     read = [(obj, events_of(session.kubectl, obj)) for obj in objects]
     if session.output in ("json", "yaml"):
         values = [_value(obj, events) for obj, events in read]

@@ -19,10 +19,10 @@ from .text import crop
 
 _COLUMNS: Final = (
     Column("name"),
-    Column("state", 1),
+    Column("state", 1, room=12),
     Column("progress", 2),
-    Column("type", 4),
-    Column("duration", 3),
+    Column("type", 4, room=52),
+    Column("duration", 3, room=24),
     Column("message"),
 )
 _FIRST: Final = (
@@ -50,7 +50,7 @@ def tree(rows: Sequence[Row], look: Look, *, width: int | None = None, height: i
     for at, tail in reversed(tails):
         if tail:
             lines.insert(at, _faint(look.branches[1] + tail, look, width))
-    if left_out:
+    if left_out and (height is None or len(lines) < height):
         lines.append(_faint(_counted(Counter(row.state.value for row in left_out), "more", look), look, width))
     return lines
 

@@ -13,7 +13,6 @@ from evs_operator.api import ExitCode, JobState, JobWait
 
 from .documents import document, listed, resource_name
 from .durations import age
-from .errors import NOT_FOUND, PluginError
 from .follow import Follow, Followed, Judge
 from .model import Object, mapping, row_of
 from .selection import Selection, name_of
@@ -36,8 +35,6 @@ class Patience:
 def wait(session: Session, selection: Selection, patience: Patience) -> int:
     """Wait for EvsJobs that are there."""
     objects = selection.found(session.kubectl)
-    if not objects:
-        raise PluginError("no EvsJob matches", NOT_FOUND)
     return wait_for(session, selection, objects, patience)
 
 

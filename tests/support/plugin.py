@@ -28,6 +28,7 @@ from controlplane import ControlPlane
 
 PROGRAM = (sys.executable, "-m", "kubectl_evsjob")
 _ROOT = Path(__file__).parents[2]
+_STATES = _ROOT / "tests" / "golden" / "states"
 _WAIT_SECONDS = 30.0
 
 
@@ -56,18 +57,8 @@ class Plugin:
 
     def run(self, *arguments: str, input: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, on pipes; nothing it writes may be a traceback."""
-        done = subprocess.run(
-            [*PROGRAM, *arguments, "--namespace", self.namespace],
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            env={**self.environment, **more},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=90,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        words = [*PROGRAM, *arguments, "--namespace", self.namespace]
+        return _run(words, {**self.environment, **more}, input)
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Start a command on pipes."""
@@ -107,6 +98,67 @@ class Plugin:
     def delete(self, name: str) -> None:
         """Delete an EvsJob."""
         self.plane.kubectl("delete", "evsjob", name, "-n", self.namespace)
+
+
+class FakeCluster:
+    """EvsJobs without a cluster: the plugin gets a kubectl of ours that serves files, see `fake_kubectl`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        kubectl = directory / "kubectl"
+        fake = Path(__file__).with_name("fake_kubectl.py")
+        kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {fake} "$@"\n')
+        kubectl.chmod(0o755)
+        self.environment = environment(kubectl, FAKE_KUBECTL=str(directory))
+
+    def put(self, name: str, state: str, **changes: Any) -> None:
+        """Make or change an EvsJob: a golden state under that name; `changes` replace fields of its status."""
+        obj = json.loads((_STATES / f"{state}.json").read_text())
+        obj["metadata"] |= {"name": name, "uid": changes.pop("uid", f"{name}-1")}
+        obj.setdefault("status", {}).update(changes)
+        temporary = self.directory / f"{name}.new"
+        temporary.write_text(json.dumps(obj))
+        temporary.rename(self.directory / f"{name}.json")
+
+    def delete(self, name: str) -> None:
+        """Delete an EvsJob."""
+        (self.directory / f"{name}.json").unlink()
+
+    def complain(self, words: str) -> None:
+        """Have kubectl fail with these words from now on."""
+        (self.directory / "complaint").write_text(words)
+
+    @property
+    def calls(self) -> list[str]:
+        """The commands that kubectl got so far."""
+        path = self.directory / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def run(self, *arguments: str, input: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, on pipes; nothing it writes may be a traceback."""
+        return _run([*PROGRAM, *arguments], {**self.environment, **more}, input)
+
+    def terminal(
+        self, *arguments: str, size: tuple[int, int] = (100, 24), stdin: int | None = None, **more: str
+    ) -> Terminal:
+        """Start a command in a terminal of that many columns and lines."""
+        world = {**self.environment, "TERM": "xterm-256color", **more}
+        return Terminal([*PROGRAM, *arguments], world, size, stdin=stdin)
+
+
+def _run(words: Sequence[str], world: Mapping[str, str], input: str | None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        words,
+        input=input,
+        stdin=subprocess.DEVNULL if input is None else None,
+        env=world,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
 
 
 class Terminal:
