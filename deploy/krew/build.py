@@ -30,9 +30,8 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 _NOT_NEEDED = {"click/testing.py", "click/_winconsole.py"}
 
 
-def main() -> int:
-    """Build all three; return the exit code."""
-    target = ROOT / "dist"
+def main(target: Path) -> int:
+    """Build all three into a directory; return the exit code."""
     target.mkdir(exist_ok=True)
     program = pyz()
     if len(program) > MOST_BYTES:
@@ -43,7 +42,7 @@ def main() -> int:
     (target / "kubectl-evsjob.pyz").chmod(0o755)
     (target / "kubectl-evsjob.tar.gz").write_bytes(archive)
     (target / "evsjob.yaml").write_text(manifest(archive), encoding="utf-8")
-    print(f"dist/kubectl-evsjob.pyz: {len(program) // 1000} kB, sha256 {hashlib.sha256(program).hexdigest()}")
+    print(f"{target.name}/kubectl-evsjob.pyz: {len(program) // 1000} kB, sha256 {hashlib.sha256(program).hexdigest()}")
     return 0
 
 
@@ -129,4 +128,4 @@ def _zip(files: dict[str, bytes]) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "dist"))
