@@ -8,7 +8,7 @@ from evs_operator.settings import add_flags
 from support.headings import anchors_of
 
 _ROOT = Path(__file__).parents[2]
-_NOT_OURS = {".git", ".venv", ".demo", "node_modules"}
+_NOT_OURS = {".git", ".venv", ".demo", "dist", "node_modules"}
 _FLAG = re.compile(r"--[a-z-]+")
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
