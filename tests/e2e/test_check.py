@@ -115,12 +115,12 @@ def test_without_the_right_to_look_it_cannot_be_told_and_an_object_that_waits_te
 ) -> None:
     kubeconfig = crds.kubeconfig_for(namespace, "operator", operator_rules())
     flags = ("--namespace", namespace, "--operator-namespace", namespace)
-    assert "note  operator at work: cannot be told: no right to look for" in check(kubeconfig, *flags)[1]
+    assert "note  operator at work: unknown: no permission to read" in check(kubeconfig, *flags)[1]
     objects.apply(custom("EvsJob", "waits", jobId="a" * 32))
 
     def told() -> bool:
         code, out = check(kubeconfig, *flags)
-        return code == 1 and f"FAIL  operator at work: no: EvsJob {namespace}/waits waits" in out
+        return code == 1 and f"FAIL  operator at work: no: EvsJob {namespace}/waits is waiting" in out
 
     eventually(told, 60)
     with start_operator(operator_kubeconfig, "--namespace", namespace, "--allow-endpoint", cloud.url):

@@ -229,4 +229,4 @@ async def test_an_object_that_cannot_be_understood_keeps_no_other_from_being_see
         await seen.until_event(EVS_JOB, "ADDED", "next")
     assert (EVS_JOB, None, "sound") in seen.events
     assert seen.lists == 1
-    assert "an event was not understood" in caplog.text
+    assert "could not process an event" in caplog.text

@@ -41,13 +41,13 @@ async def check_at_work(api: KubeApi, settings: Settings, report: Report) -> Non
     for namespace in settings.namespaces or ("",):
         for kind in (EVS_CONNECTION, EVS_JOB):
             if waiting := await _waiting(api, kind, namespace):
-                report.line(False, _WHAT, f"no: {kind} {waiting} waits, and nobody has looked at it")
+                report.line(False, _WHAT, f"no: {kind} {waiting} is waiting and no operator has looked at it")
                 return
     if lease:
         report.line(False, _WHAT, f"no: nobody holds the Lease {place}/{LEASE_NAME}; look at the pods of the operator")
         return
     if lease is None or found is None:
-        report.note(_WHAT, f"cannot be told: no right to look for a Lease and a Deployment in namespace {place}")
+        report.note(_WHAT, f"unknown: no permission to read the Lease and the Deployments in namespace {place}")
     else:
         nothing = f"there is neither a Lease nor a Deployment of evs-operator in namespace {place}"
         report.note(_WHAT, f"none is seen: {nothing}; nothing waits for one, so it may run elsewhere")

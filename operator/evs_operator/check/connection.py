@@ -70,7 +70,7 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
             return
     project_id = settings.project or spec.project_id or ""
     if not _PROJECT.fullmatch(project_id):
-        report.line(False, "project", "none to ask for: write spec.projectId, or name one with --project")
+        report.line(False, "project", "none: set spec.projectId, or name one with --project")
         return
     auth = auth_for(credentials, project_id, clock=lambda: datetime.now(UTC), hold=report.hold)
     error: errors.CloudError | None = None

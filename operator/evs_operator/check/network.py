@@ -191,7 +191,7 @@ async def _check_clock(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     dates = [line.partition(":")[2].strip() for line in head.splitlines() if line.lower().startswith("date:")]
     theirs = date_of(dates[0]) if dates else None
     if theirs is None:
-        report.note(f"clock of {host}", "not told: if signatures are refused as expired, set this machine's clock")
+        report.note(f"clock of {host}", "unknown: if signatures are refused as expired, set this machine's clock")
         return
     off = (datetime.now(UTC) - theirs).total_seconds()
     if abs(off) < _CLOCK_NOTED:

@@ -162,7 +162,7 @@ class ConnectionController(Generic[JobT]):
             for key, namespace in await self._registry.tenancy.newly_allowed():
                 self._poll_jobs_of(key, namespace)
         except Exception:  # noqa: BLE001  # the next look may be better
-            _log.exception("namespaces: not looked at")
+            _log.exception("namespaces: could not be checked")
 
     async def _look_at(self, connection: Connection) -> None:
         """Read the Secrets of one connection; the jobs of one whose credential changed are polled at once."""
@@ -194,7 +194,7 @@ class ConnectionController(Generic[JobT]):
                     self._seldom.warning("list", Ours("connections:", error.message))
                 continue
             for key in self._registry.gone(present, kind, places, started):
-                _log.info("%s: was deleted unseen", Ours(title(key)))
+                _log.info("%s: was deleted while the watch was down", Ours(title(key)))
                 self._remove(key, None)
 
     def changed(self, connection: Connection) -> None:

@@ -166,7 +166,7 @@ class ConnectionStatusWriter:
             if error.status not in REFUSED:
                 raise
             name = short_name(connection.key)
-            message = Ours(f"{connection.key.kind} {name}: written without the cloud's texts:", error.message)
+            message = Ours(f"{connection.key.kind} {name}: status written without the cloud's texts:", error.message)
             self._seldom.warning(f"refused text in {connection.key.namespace}", message, {"connection": name})
         self._texts_refused[connection.key] = _words(status)
         status["conditions"] = plain_conditions(status["conditions"])

@@ -80,7 +80,7 @@ class Tenancy:
                     continue  # the namespace is gone
                 said = error.message
             except Exception:  # noqa: BLE001  # of whatever kind: it concerns this connection and namespace alone
-                _log.exception("%s: namespace %s not judged", Ours(f"{key.kind} {key.name}"), Ours(namespace))
+                _log.exception("%s: namespace %s could not be checked", Ours(f"{key.kind} {key.name}"), Ours(namespace))
                 said = "a fault of the operator"
             if said:
                 self._refused.setdefault((key, namespace), allowed)  # at the end: they take turns

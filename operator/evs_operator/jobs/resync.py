@@ -67,7 +67,7 @@ class Resync:
             except KubeError as error:
                 _log.warning("resync: %s", error.message)
             except Exception:  # noqa: BLE001  # the next one may go better, and the watch goes on meanwhile
-                _log.exception("resync: not done")
+                _log.exception("resync: failed")
 
     async def compare(self) -> None:
         """List once and put the store right."""
@@ -81,12 +81,12 @@ class Resync:
                     behind.append(item)
         gone = self._store.retain(present, started)
         if gone:
-            _log.info("resync: %d EvsJobs were deleted unseen", len(gone))
+            _log.info("resync: %d EvsJobs were deleted while the watch was down", len(gone))
         if behind:
             await asyncio.sleep(_WATCH_LAG)
             missed = sum(1 for item in behind if self._is_behind(item))
             if missed:
-                _log.warning("resync: the watch missed changes of %d EvsJobs, it is restarted", missed)
+                _log.warning("resync: the watch missed changes of %d EvsJobs, restarting it", missed)
                 self._restart_watch()
                 return
         self.verified = started

@@ -124,7 +124,7 @@ class StatusWriter:
             if error.status != 409:
                 raise
         name = Ours(f"{entry.namespace}/{entry.name}")
-        _log.info("EvsJob %s: deleted, ttlSecondsAfterFinished is over", name, extra={"evsjob": name})
+        _log.info("EvsJob %s: deleted, ttlSecondsAfterFinished has expired", name, extra={"evsjob": name})
         self._store.remove(entry.uid)
 
     def subject_of(self, entry: Entry, project_id: str | None) -> Subject:

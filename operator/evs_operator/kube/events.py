@@ -119,7 +119,7 @@ class EventRecorder:
             try:
                 await self._send(happened)
             except Exception:  # noqa: BLE001  # a fault of ours in one Event must not end all Events
-                _log.exception("Event of %s %s: not written", happened.key.kind, Ours(happened.key.name))
+                _log.exception("Event for %s %s: could not be written", happened.key.kind, Ours(happened.key.name))
             finally:
                 self._queue.done(namespace)
                 self._waiting.set()
@@ -205,7 +205,7 @@ class EventRecorder:
         self._refused[key.namespace] = self._now() + _REFUSED_PAUSE
         if not self._told_refused:
             self._told_refused = True
-            _log.warning("no Events: grant create and patch on events.events.k8s.io; statuses are written all the same")
+            _log.warning("no Events: grant create and patch on events.events.k8s.io; statuses are still written")
 
     def _drop(self, namespace: str, why: str) -> None:
         self._count("dropped")

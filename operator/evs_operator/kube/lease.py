@@ -121,7 +121,7 @@ class LeaseHolder:
                 await self._empty()
         except (KubeError, TimeoutError) as error:
             why = error.message if isinstance(error, KubeError) else "no answer in time"
-            _log.warning("%s is not released and ends by itself: %s", Ours(self._name), why)
+            _log.warning("%s was not released and will expire: %s", Ours(self._name), why)
 
     async def _stand_by(self) -> None:
         holder = self._seen.holder if self._seen else ""

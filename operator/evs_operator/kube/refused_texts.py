@@ -52,7 +52,7 @@ class RefusedTexts:
         if len(self._steps) > _REMEMBERED:
             self._steps.popitem(last=False)
         if step == 1:
-            message = Ours(f"EvsJob {name}: written without the cloud's texts:", error.message)
+            message = Ours(f"EvsJob {name}: status written without the cloud's texts:", error.message)
             self._seldom.warning(f"refused text in {name.partition('/')[0]}", message, {"evsjob": name})
         return True
 

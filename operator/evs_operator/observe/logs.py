@@ -276,7 +276,7 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
 
 def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None:
-        _log.error("a thread ended", exc_info=args.exc_value)
+        _log.error("a thread died", exc_info=args.exc_value)
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:

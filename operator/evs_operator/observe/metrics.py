@@ -124,37 +124,42 @@ class Metrics:
         )
         self.api_request_duration = Histogram(
             p + "api_request_duration_seconds",
-            "From a request to the cloud to the headers of its answer",
+            "Seconds from a request to the cloud to the headers of its response",
             ["operation"],
             buckets=_CALL_SECONDS,
             registry=r,
         )
-        self.polls = Counter(p + "polls_total", "Looks at a job by what came of it", ["reason"], registry=r)
-        self.throttled = Counter(p + "throttled_total", "Answers that said: too many requests", registry=r)
+        self.polls = Counter(p + "polls_total", "Polls by result", ["reason"], registry=r)
+        self.throttled = Counter(
+            p + "throttled_total", "Polls that the cloud throttled (HTTP 429 and its equivalents)", registry=r
+        )
         self.status_writes = Counter(
-            p + "status_writes_total", "Writes of the status of EvsJobs by result", ["result"], registry=r
+            p + "status_writes_total", "Status writes of EvsJobs by result", ["result"], registry=r
         )
         self.connection_status_writes = Counter(
             p + "connection_status_writes_total",
-            "Writes of the status of connections by result",
+            "Status writes of connections by result",
             ["result"],
             registry=r,
         )
         self.jobs_ended = Counter(
             p + "jobs_ended_total",
-            "Jobs seen to end by outcome, and by category of the failure",
+            "Finished jobs by outcome and failure category",
             ["outcome", "category"],
             registry=r,
         )
         self.events = Counter(p + "events_total", "Kubernetes Events by result", ["result"], registry=r)
         self.end_to_status = Histogram(
             p + "end_to_status_seconds",
-            "From the endTime of a job to the written status",
+            "Delay from the endTime of a job to its written status",
             buckets=_LATENESS_SECONDS,
             registry=r,
         )
         self.schedule_lag = Histogram(
-            p + "schedule_lag_seconds", "From the time a poll was due to its call", buckets=_LAG_SECONDS, registry=r
+            p + "schedule_lag_seconds",
+            "Delay from the due time of a poll to its call",
+            buckets=_LAG_SECONDS,
+            registry=r,
         )
         self.watch_restarts = Counter(p + "watch_restarts_total", "Restarts of the watch", registry=r)
         build = Gauge(p + "build_info", "Version of the operator", ["version"], registry=r)
@@ -215,19 +220,19 @@ def _families(now: Snapshot) -> list[Metric]:
         _by("connections", "Connections by state", "state", CONNECTION_STATES, now.connections),
         _blocked(now),
         *_budgets(now),
-        _one("oldest_due_seconds", "How long the EvsJob that waits longest is due", now.oldest_due),
+        _one("oldest_due_seconds", "How long the longest-waiting EvsJob has been due", now.oldest_due),
         _one(
             "scheduler_last_turn_timestamp_seconds",
-            "When the scheduler last looked for EvsJobs that are due",
+            "When the scheduler last looked for due EvsJobs",
             now.last_turn,
         ),
         _one(
             "store_verified_timestamp_seconds",
-            "When a list of the API server last showed that the watch had missed nothing",
+            "When a LIST last confirmed that the watch had missed nothing",
             now.store_verified,
         ),
         CounterMetricFamily(
-            _PREFIX + "watch_events", "EvsJobs that the watch brought, listed ones included", value=now.watch_events
+            _PREFIX + "watch_events", "EvsJobs received from the watch and its lists", value=now.watch_events
         ),
         _one("leader", "1 while this process works, 0 while it stands by", float(now.leads)),
     ]
@@ -248,7 +253,7 @@ def _by(name: str, said: str, label: str, known: Iterable[str], numbers: Mapping
 def _blocked(now: Snapshot) -> Metric:
     family = GaugeMetricFamily(
         _PREFIX + "connection_blocked",
-        "1 for each connection that cannot be used until a person acts",
+        "1 for each connection that is unusable until a person acts",
         labels=["connection", "reason"],
     )
     for connection, reason in now.blocked:
@@ -259,16 +264,14 @@ def _blocked(now: Snapshot) -> Metric:
 def _budgets(now: Snapshot) -> list[Metric]:
     labels = ["connection"]
     rate = GaugeMetricFamily(
-        _PREFIX + "budget_requests_per_second", "Calls per second that a connection may make now", labels=labels
+        _PREFIX + "budget_requests_per_second", "Calls per second that the connection may make now", labels=labels
     )
     ceiling = GaugeMetricFamily(
         _PREFIX + "budget_ceiling_requests_per_second",
-        "Calls per second that a connection may make at most",
+        "Most calls per second that the connection may make",
         labels=labels,
     )
-    paused = GaugeMetricFamily(
-        _PREFIX + "budget_paused", "1 while a connection makes no call because it was throttled", labels=labels
-    )
+    paused = GaugeMetricFamily(_PREFIX + "budget_paused", "1 while calls are paused after throttling", labels=labels)
     calls = CounterMetricFamily(_PREFIX + "budget_calls", "Calls taken from the budget", labels=labels)
     for budget in now.budgets:
         name = [budget.connection]

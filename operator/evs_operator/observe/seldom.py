@@ -51,7 +51,7 @@ class Seldom:
         if not held.number:
             return
         self._log.warning(
-            "%s (%d such lines in %.0f s, the last one is shown)",
+            "%s (%d similar lines in %.0f s, this is the last)",
             held.message,
             held.number,
             self._now() - held.since,

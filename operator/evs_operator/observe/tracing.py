@@ -78,12 +78,12 @@ def tracing_of(environment: Mapping[str, str]) -> Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        _log.warning("no traces: %s is set and OpenTelemetry is not installed; install evs-operator[otel]", named)
+        _log.warning("tracing is off: %s is set but OpenTelemetry is not installed; install evs-operator[otel]", named)
         return NO_TRACING
     own = {"service.name": environment.get("OTEL_SERVICE_NAME") or "evs-operator", "service.version": __version__}
     provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    _log.info("traces are sent to the receiver of %s", named)
+    _log.info("tracing is on: traces go to the receiver of %s", named)
     return OpenTelemetry(provider)
 
 

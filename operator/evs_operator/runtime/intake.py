@@ -92,7 +92,7 @@ class Intake:
 
     def _set_aside(self, kind: str, body: Mapping[str, object], fault: Exception) -> None:
         key = _key(kind, body)
-        wait = self._faults.met(_named(key), "an event was not understood", fault)
+        wait = self._faults.met(_named(key), "could not process an event", fault)
         if key.name != _NO_NAME:
             self._aside[key] = self._clock() + wait
         entry = self._store.get(str(mapping(mapping(body).get("metadata")).get("uid")))

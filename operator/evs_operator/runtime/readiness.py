@@ -74,5 +74,5 @@ class Readiness:
         try:
             return self.parts.dispatcher.unserved()
         except Exception:  # noqa: BLE001  # of whatever kind
-            _log.exception("/healthz: what waits was not counted")
+            _log.exception("/healthz: could not count the waiting EvsJobs")
             return 0.0

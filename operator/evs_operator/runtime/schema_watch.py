@@ -39,7 +39,7 @@ class SchemaWatch:
         except KubeError:
             return  # whoever has something to write says that
         except Exception:  # noqa: BLE001  # the next look may go better
-            _log.exception("the fields of the CRDs could not be compared")
+            _log.exception("could not compare the fields of the CRDs")
             return
         problem = in_words(missing or {})
         if problem and problem != self.problem:

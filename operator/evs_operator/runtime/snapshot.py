@@ -76,7 +76,7 @@ def _each(read: Callable[[S], T], objects: Iterable[S]) -> Iterator[T]:
         try:
             yield read(one)
         except Exception:  # noqa: BLE001  # of whatever kind: it concerns this object alone
-            _log.exception("%s: not counted", Ours(str(getattr(one, "key", None) or getattr(one, "name", ""))))
+            _log.exception("%s: could not be counted", Ours(str(getattr(one, "key", None) or getattr(one, "name", ""))))
 
 
 def _blocked(connection: Connection) -> tuple[str, str] | None:

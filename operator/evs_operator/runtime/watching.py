@@ -114,10 +114,10 @@ class Watcher:
         try:
             learned = parts.warm_start.learn(parts.durations, parts.registry)
         except Exception:  # noqa: BLE001  # durations are learned anew by polling
-            _log.exception("durations: nothing recalled")
+            _log.exception("durations: nothing learned from the first list")
             learned = 0
         # What was listed stays: the collector of cycles need not look through it again and again.
         gc.collect()
         gc.freeze()
         self.synced.set()
-        _log.info("synced: %d EvsJobs, %d of them tell how long jobs take", len(parts.store), learned)
+        _log.info("synced: %d EvsJobs, durations learned from %d of them", len(parts.store), learned)

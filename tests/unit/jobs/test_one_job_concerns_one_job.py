@@ -188,7 +188,7 @@ def test_what_is_no_object_is_logged_and_nothing_else(caplog: pytest.LogCaptureF
         assert len(world.store) == 0
 
     in_world(main)
-    assert all("an event was not understood" in line for line in caplog.messages)
+    assert all("could not process an event" in line for line in caplog.messages)
     assert len(caplog.messages) == 7
 
 

@@ -164,7 +164,7 @@ async def test_a_release_that_gets_no_answer_gives_up_in_two_seconds(caplog: pyt
     began = virtual_loop().now
     await first.holder.release()
     assert virtual_loop().now - began == pytest.approx(2, abs=0.01)
-    assert caplog.messages == ["Lease ops/evs-operator is not released and ends by itself: no answer in time"]
+    assert caplog.messages == ["Lease ops/evs-operator was not released and will expire: no answer in time"]
 
 
 @pytest.mark.parametrize("trip", [Trip(lost="there"), Trip(there=60), Trip(back=60)])

@@ -29,9 +29,9 @@ def test_the_first_is_told_at_once_and_the_rest_once_a_minute_with_a_count(caplo
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert lines[0] == "EvsJob ns/job-0-0: HTTP 503"
     assert [line.partition(" (")[2] for line in lines[1:]] == [
-        "119 such lines in 60 s, the last one is shown)",
-        "120 such lines in 60 s, the last one is shown)",
-        "60 such lines in 60 s, the last one is shown)",
+        "119 similar lines in 60 s, this is the last)",
+        "120 similar lines in 60 s, this is the last)",
+        "60 similar lines in 60 s, this is the last)",
     ]
 
 

@@ -82,7 +82,8 @@ def test_a_receiver_without_the_extra_is_one_warning(
     with caplog.at_level(logging.WARNING):
         assert tracing_of(RECEIVER) is NO_TRACING
     assert [record.getMessage() for record in caplog.records] == [
-        "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set and OpenTelemetry is not installed; install evs-operator[otel]"
+        "tracing is off: OTEL_EXPORTER_OTLP_ENDPOINT is set but OpenTelemetry is not installed; "
+        "install evs-operator[otel]"
     ]
 
 

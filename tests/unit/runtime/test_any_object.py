@@ -133,6 +133,6 @@ def test_an_object_that_cannot_be_counted_leaves_the_others_in_the_metrics(
         for name in ("bad", "one", "two"):
             world.add(name, CloudJob(0.0, 5.0))
         assert sum(snapshot_of(world).jobs.values()) == 2
-        assert "bad: not counted" in caplog.messages
+        assert "bad: could not be counted" in caplog.messages
 
     in_world(main)

@@ -100,7 +100,7 @@ class Dispatcher:
         try:
             wait = self.turn()
         except Exception:  # noqa: BLE001  # where it goes on, `last_turn` stands and the process is found unhealthy
-            _log.exception("the dispatcher could not take its turn")
+            _log.exception("a turn of the dispatcher failed")
             return _AFTER_FAULT
         self.last_turn = self._now()
         return wait

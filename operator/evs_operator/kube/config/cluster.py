@@ -136,12 +136,12 @@ class Cluster:
         except (ClusterError, OSError, ValueError) as error:  # an SSLError is an OSError
             if digest != self._unusable:
                 first = str(error).partition("\n")[0]
-                _log.warning("the cluster's configuration changed and cannot be used, the last one stays: %s", first)
+                _log.warning("the cluster configuration changed but cannot be used, keeping the last one: %s", first)
             self._unusable = digest
             return
         self._way, self._context, self._digest, self._unusable = way, context, way.digest(), b""
         self.generation += 1
-        _log.info("the cluster's configuration was read again, for %s", "it was refused" if refused else "it changed")
+        _log.info("reloaded the cluster configuration: %s", "it was refused" if refused else "it changed")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

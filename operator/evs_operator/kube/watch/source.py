@@ -59,7 +59,7 @@ async def watch(
             try:
                 on_event(kind, event_type, body)
             except Exception:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
-                _log.exception("%s %s: an event was not understood", kind, Ours(_name_of(body)))
+                _log.exception("%s %s: could not process an event", kind, Ours(_name_of(body)))
 
         def listed() -> None:
             unlisted.discard((kind, namespace))

@@ -148,7 +148,7 @@ class Stream:
         except (KubeError, ValueError):
             return False
         if self._restored:
-            _log.warning("%s: the API server was restored from a copy, everything is read anew", Ours(self.what))
+            _log.warning("%s: the API server was restored from a backup, listing everything again", Ours(self.what))
         return self._restored
 
     async def _follow(self, at: list[str]) -> bool:
@@ -178,9 +178,7 @@ class Stream:
 
     async def _pause(self, what: str, problem: str, began: float, at_least: float) -> None:
         wait = self._pauses.after(time.monotonic() - began, at_least)
-        self._seldom.warning(
-            f"{what.partition(' ')[0]} {problem}", Ours(f"{what}: tried again in {wait:.0f} s:", problem)
-        )
+        self._seldom.warning(f"{what.partition(' ')[0]} {problem}", Ours(f"{what}: retrying in {wait:.0f} s:", problem))
         await asyncio.sleep(wait)
 
 

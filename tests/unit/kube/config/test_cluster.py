@@ -329,7 +329,7 @@ async def test_an_authority_that_is_exchanged_is_trusted_within_a_minute_by_requ
     now += 30.0
     with pytest.raises(KubeError):
         await api.request("GET", "/api")
-    assert "cannot be used, the last one stays" in caplog.text
+    assert "cannot be used, keeping the last one" in caplog.text
     _trusting(config, new, tmp_path / "new.crt")
     now += 30.0
     assert await api.request("GET", "/api") == {}
