@@ -1,7 +1,4 @@
-"""Conditions as `metav1.Condition`, and the one rule that makes them useful: when the time moves.
-
-Called by the pure deciders with what is true now and what was written before; the clock is a parameter.
-"""
+"""Conditions as `metav1.Condition`, and the times that they hold, read and written. `core.render` makes conditions."""
 
 from __future__ import annotations
 
@@ -29,28 +26,6 @@ def condition_of(conditions: Iterable[Condition], kind: str) -> Condition | None
         if condition["type"] == kind:
             return condition
     return None
-
-
-def make_condition(
-    kind: str,
-    status: ConditionStatus,
-    reason: str,
-    message: str,
-    *,
-    generation: int,
-    previous: Condition | None,
-    now: datetime,
-) -> Condition:
-    """Build a condition; `lastTransitionTime` is the previous one unless `status` changed."""
-    kept = previous is not None and previous["status"] == status
-    return {
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": previous["lastTransitionTime"] if kept and previous else timestamp(now),
-        "observedGeneration": generation,
-    }
 
 
 def timestamp(moment: datetime) -> str:

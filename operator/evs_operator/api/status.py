@@ -79,13 +79,14 @@ class EvsJobStatus(TypedDict, total=False):
 CONDITION_TYPES: Final = ("Ready", "Complete", "Failed", "Observed", "Reconciling", "Stalled", "Suspended")
 """Condition types that this operator owns; all others are somebody else's and survive."""
 _PLAIN_FIELDS: Final = tuple(field for field in EvsJobStatus.__annotations__ if field != "conditions")
+_ABSENT: Final = object()
 
 
 def same_status(one: EvsJobStatus, other: EvsJobStatus) -> bool:
     """Tell whether two statuses say the same: foreign fields, foreign conditions and order of conditions aside."""
     if one is other:
         return True
-    if any(one.get(field) != other.get(field) or (field in one) != (field in other) for field in _PLAIN_FIELDS):
+    if any(one.get(field, _ABSENT) != other.get(field, _ABSENT) for field in _PLAIN_FIELDS):
         return False
     return _own_conditions(one) == _own_conditions(other)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import Final, TypedDict
 
-from evs_operator.api.conditions import Condition, ConditionStatus, condition_of, make_condition
+from evs_operator.api.conditions import Condition, ConditionStatus
 from evs_operator.api.reasons import ConnectionReason
 
+from .render import conditions
 from .text import one_line
+from .verdict import Claim
 
-_READY: dict[ConnectionReason, ConditionStatus] = {
+_READY: Final[Mapping[ConnectionReason, ConditionStatus]] = {
     ConnectionReason.CREDENTIALS_VALID: "True",
     ConnectionReason.NOT_YET_VERIFIED: "Unknown",
 }
-_HEALS_ITSELF = frozenset({ConnectionReason.NOT_YET_VERIFIED, ConnectionReason.UNREACHABLE})
+"""Status of `Ready`; False for any other reason."""
+_HEALS_ITSELF: Final = frozenset({ConnectionReason.NOT_YET_VERIFIED, ConnectionReason.UNREACHABLE})
 
 
 class ConnectionStatus(TypedDict):
@@ -34,24 +38,18 @@ def connection_status(
     lasting: bool = False,
 ) -> ConnectionStatus:
     """Return the complete status for what was found out about a connection; `lasting`: it does not heal by itself."""
-    ready = _READY.get(reason, "False")
-    kinds: list[tuple[str, ConditionStatus]] = [("Ready", ready)]
-    if reason in _HEALS_ITSELF and not lasting:
-        kinds.append(("Reconciling", "True"))
-    elif ready != "True":
-        kinds.append(("Stalled", "True"))
+    claims = _claims(reason, one_line(message, 1024), lasting)
     return {
         "observedGeneration": generation,
-        "conditions": [
-            make_condition(
-                kind,
-                status,
-                str(reason),
-                one_line(message, 1024),
-                generation=generation,
-                previous=condition_of(previous, kind),
-                now=now,
-            )
-            for kind, status in kinds
-        ],
+        "conditions": conditions(claims, generation=generation, previous=previous, now=now),
     }
+
+
+def _claims(reason: ConnectionReason, message: str, lasting: bool) -> Iterator[Claim]:
+    """Yield what each condition says: they all say the same."""
+    ready = _READY.get(reason, "False")
+    yield "Ready", ready, reason, message
+    if reason in _HEALS_ITSELF and not lasting:
+        yield "Reconciling", "True", reason, message
+    elif ready != "True":
+        yield "Stalled", "True", reason, message

@@ -1,15 +1,14 @@
-"""What a job's own answer means, and which conditions each state of an EvsJob has.
+"""How an EvsJob stands, which conditions that makes, and what a job's own answer means for it.
 
-The second is the table of docs/reference/evsjob.md#conditions.
-Two verdicts are never mixed: what happened to the job (here), and how well we can see it
-(`core.observation`).
+`STATES` is the table of docs/reference/evsjob.md#conditions: one row of conditions per state. `core.judge` says which
+row it is, `core.render` writes it. Two verdicts are never mixed: what happened to the job (`outcome_of`), and how well
+we can see it (`core.observation`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from evs_operator.api.conditions import ConditionStatus
 from evs_operator.api.reading import JobState
@@ -26,83 +25,111 @@ def _row(
     ready: ConditionStatus,
     complete: ConditionStatus,
     failed: ConditionStatus,
-    *,
-    reconciling: bool = False,
-    stalled: bool = False,
-    suspended: bool = False,
-) -> Mapping[str, ConditionStatus | None]:
-    return {
-        "Ready": ready,
-        "Complete": complete,
-        "Failed": failed,
-        "Reconciling": "True" if reconciling else None,
-        "Stalled": "True" if stalled else None,
-        "Suspended": "True" if suspended else None,
-    }
+    **true: bool,
+) -> Mapping[str, ConditionStatus]:
+    row: dict[str, ConditionStatus] = {"Ready": ready, "Complete": complete, "Failed": failed}
+    return row | dict.fromkeys(true, "True")
 
 
-_UNDER_WAY: Final = _row("Unknown", "False", "False", reconciling=True)
+_NOT_ENDED: Final = _row("Unknown", "False", "False", Reconciling=True)
 
-STATES: Final[Mapping[JobState, Mapping[str, ConditionStatus | None]]] = {
-    JobState.PENDING: _UNDER_WAY,
-    JobState.IN_PROGRESS: _UNDER_WAY,
-    JobState.ACTION_REQUIRED: _row("False", "False", "False", stalled=True),
+STATES: Final[Mapping[JobState, Mapping[str, ConditionStatus]]] = {
+    JobState.PENDING: _NOT_ENDED,
+    JobState.IN_PROGRESS: _NOT_ENDED,
+    JobState.ACTION_REQUIRED: _row("False", "False", "False", Stalled=True),
     JobState.COMPLETE: _row("True", "True", "False"),
-    JobState.FAILED: _row("False", "False", "True", stalled=True),
-    JobState.SUSPENDED: _row("False", "False", "False", suspended=True),
+    JobState.FAILED: _row("False", "False", "True", Stalled=True),
+    JobState.SUSPENDED: _row("False", "False", "False", Suspended=True),
 }
-"""Condition type to status per state; None: the condition is absent. `Observed` comes from the observation."""
+"""Condition type to status per state; any other type is absent. `Observed` comes from the observation."""
+_OF_THE_JOB: Final = frozenset({"Complete", "Failed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the API's answer says of the job, in the words of a condition."""
+class Finding(NamedTuple):
+    """A state, with the reason for it and one line that may be shown."""
 
     state: JobState
-    reason: Reason
+    reason: str
     message: str
-    failure: Failure | None = None
 
 
-def outcome_of(job: Job, redact: Callable[[str], str]) -> Outcome:
-    """Read the verdict from a job: SUCCESS with a failed sub-job at any depth is a failure.
+class Observed(NamedTuple):
+    """What the condition `Observed` says: whether the last poll showed the job, and what hides it if not."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
+
+
+ANSWERED: Final = Observed("True", Reason.POLL_SUCCEEDED, "the jobs API answered")
+
+Claim = tuple[str, ConditionStatus, str, str]
+"""What a condition says: its type, status, reason and message."""
+
+
+class Verdict(NamedTuple):
+    """How an EvsJob stands: `found` says the state and why, `outcome` what is known of the job's own end.
+
+    `observed` is None if nobody has asked for the job yet.
+    """
+
+    found: Finding
+    outcome: Finding
+    observed: Observed | None
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield what each condition says: the row of the state, and how well the job can be seen."""
+        for kind, status in STATES[self.found.state].items():
+            said = self.outcome if kind in _OF_THE_JOB else self.found
+            yield kind, status, said.reason, said.message
+        if self.observed:
+            yield "Observed", *self.observed
+
+
+def failure_in(job: Job, redact: Callable[[str], str]) -> Failure | None:
+    """Return `status.failure` of a job that ended and failed, also in a sub-job at any depth; None for any other."""
+    word = job.outcome
+    failed = word is JobOutcome.FAILED
+    if word is JobOutcome.SUCCEEDED:
+        failed = any(sub.outcome is JobOutcome.FAILED for sub in job.descendants())
+    return failure_of(job, redact) if failed else None
+
+
+def outcome_of(job: Job, failure: Failure | None, redact: Callable[[str], str]) -> Finding:
+    """Read from a job how it stands; `failure` is what `failure_in` returned for it.
 
     The words of the job are redacted before they become a part of our sentences, which are not searched.
     """
-    if job.outcome is JobOutcome.FAILED:
-        return _failed(job, Reason.JOB_FAILED, redact)
-    if job.outcome is JobOutcome.SUCCEEDED:
-        if any(sub.outcome is JobOutcome.FAILED for sub in job.descendants()):
-            return _failed(job, Reason.SUB_JOB_FAILED, redact)
-        message = f"{kind_of(job, redact, 256)} succeeded{_took(job)}{_progress(job)}"
-        return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, one_line(message, 1024))
+    if failure is not None:
+        own = job.outcome is JobOutcome.FAILED
+        reason = Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED
+        return Finding(JobState.FAILED, reason, summary(job, failure, redact))
     what, word = kind_of(job, redact, 256), job.status.upper()
-    if word == "INIT":
+    state = JobState.IN_PROGRESS
+    if job.outcome is JobOutcome.SUCCEEDED:
+        state, reason = JobState.COMPLETE, Reason.JOB_SUCCEEDED
+        message = f"{what} succeeded{_took(job)}{_progress(job)}"
+    elif word == "INIT":
         reason, message = Reason.JOB_INITIALIZING, f"{what} is being initialized"
     elif word == "RUNNING":
         reason, message = Reason.JOB_RUNNING, f"{what} is running{_progress(job)}"
     else:
         reason = Reason.UNKNOWN_JOB_STATUS
         message = f"{what} reports the status {masked(job.status, redact, 256)!r}, taken as in progress{_progress(job)}"
-    return Outcome(JobState.IN_PROGRESS, reason, one_line(message, 1024))
+    return Finding(state, reason, one_line(message, 1024))
 
 
-def verdict_of(status: EvsJobStatus) -> Outcome:
-    """Read the verdict of a finished job back from what is stored of its result, without asking again."""
+def recorded_outcome(status: EvsJobStatus) -> Finding:
+    """Read how a finished job ended from what is stored of its result, without asking again."""
     what = status.get("jobType", "the job")
     failure = status.get("failure")
     if failure is None:
         took = f" in {status['duration']}" if "duration" in status else ""
-        return Outcome(JobState.COMPLETE, Reason.JOB_SUCCEEDED, f"{what} succeeded{took}")
+        return Finding(JobState.COMPLETE, Reason.JOB_SUCCEEDED, f"{what} succeeded{took}")
     own = status.get("jobStatus", "").strip().upper() in FAILURE_WORDS
     said = " ".join(part for part in (failure.get("code", ""), failure.get("message", "")) if part)
     message = one_line(f"{what} failed: {said}", 1024)
-    return Outcome(JobState.FAILED, Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED, message, failure)
-
-
-def _failed(job: Job, reason: Reason, redact: Callable[[str], str]) -> Outcome:
-    failure = failure_of(job, redact)
-    return Outcome(JobState.FAILED, reason, summary(job, failure, redact), failure)
+    return Finding(JobState.FAILED, Reason.JOB_FAILED if own else Reason.SUB_JOB_FAILED, message)
 
 
 def _took(job: Job) -> str:

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from evs_operator.api.conditions import parse_timestamp
 from evs_operator.clock import Clock
-from evs_operator.core.decide import NOT_FOUND_GRACE
+from evs_operator.core.judge import NOT_FOUND_GRACE
 from evs_operator.core.schedule.next_poll import PollHistory
 from evs_operator.evs.job import Job, JobOutcome
 
