@@ -27,7 +27,7 @@ from evs_operator.connections.connection import Connection
 from evs_operator.connections.credential_loader import PlatformAuth
 from evs_operator.evs import errors
 from evs_operator.evs.job import Job
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
@@ -188,6 +188,7 @@ class World:
         )
         self.store, self.scheduler, self.dispatcher = parts.store, parts.scheduler, parts.dispatcher
         self.registry, self.reconciler, self.intake = parts.registry, parts.reconciler, parts.intake
+        self.rescheduling = parts.rescheduling
         self.writer = parts.statuses
         self.durations, self.warm_start = parts.durations, parts.warm_start
         self.task: asyncio.Task[None] | None = None
@@ -225,19 +226,19 @@ class World:
         entry, _ = self.store.apply("ADDED", {"metadata": metadata, "spec": spec, **more})
         assert entry is not None
         self.warm_start.collect(entry)
-        self.reconciler.consider(entry)
+        self.rescheduling.consider(entry)
         return entry
 
     def change(self, entry: Entry, *, requested_at: str | None = None, **spec: Any) -> None:
         """Change the spec of an EvsJob, or ask for a poll, as a watch event brings it."""
-        assert entry.spec is not None
+        assert entry.seen.spec is not None
         self.api.version += 1
         metadata: dict[str, Any] = {
             "uid": entry.uid,
             "namespace": entry.namespace,
             "name": entry.name,
             "resourceVersion": str(self.api.version),
-            "generation": entry.generation + bool(spec),
+            "generation": entry.seen.generation + bool(spec),
         }
         if requested_at is not None:
             metadata["annotations"] = {REQUESTED_AT: requested_at}
@@ -245,7 +246,7 @@ class World:
         written = self.status_of(entry.name, entry.namespace)
         body = {"metadata": metadata, "spec": wanted, "status": written[-1] if written else {}}
         self.store.apply("MODIFIED", body)
-        self.reconciler.changed(entry)
+        self.rescheduling.changed(entry)
 
     async def run(self, seconds: float) -> None:
         """Let the engine work for that long."""

@@ -21,7 +21,7 @@ from evs_operator.cloud.endpoints import AllowList
 from evs_operator.connections.connection import Connection
 from evs_operator.connections.credential_loader import PlatformAuth
 from evs_operator.connections.status_writer import verdict_of
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 from evs_operator.kube.objects import ObjectKey
 
 from .engine_world import ENDPOINT, CloudJob, World

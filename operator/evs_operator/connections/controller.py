@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
-from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.stored import mapping
 from evs_operator.clock import Clock
 from evs_operator.kube import objects
@@ -46,18 +45,20 @@ class UsingJob(Protocol):
     """What is looked at of an EvsJob that uses a connection."""
 
     namespace: str
-    busy: bool
-    spec: EvsJobSpec | None
 
 
 JobT = TypeVar("JobT", bound=UsingJob)
 
 
 class JobsOfConnections(Protocol[JobT]):
-    """The EvsJobs, as far as connections know them; `jobs.reconciler` is this."""
+    """The EvsJobs, as far as connections know them; `jobs.rescheduling` is this."""
 
     def jobs_of(self, key: ObjectKey) -> list[JobT]:
         """Return the unfinished EvsJobs that use this connection."""
+        ...
+
+    def idle_jobs_of(self, key: ObjectKey, project_id: str | None) -> list[JobT]:
+        """Return those that no worker has in hand, all (None) or those of one project."""
         ...
 
     def wake(self, entries: Iterable[JobT]) -> None:
@@ -70,7 +71,6 @@ class ConnectionController(Generic[JobT]):
 
     def __init__(
         self,
-        *,
         api: KubeApi,
         registry: ConnectionRegistry,
         jobs: JobsOfConnections[JobT],
@@ -213,12 +213,7 @@ class ConnectionController(Generic[JobT]):
 
     def poll_healed(self, key: ObjectKey, project_id: str | None) -> None:
         """Poll what waited for a credential, or for one project alone, to be accepted again."""
-        connection = self._registry.get(key)
-        own = connection.spec.project_id if connection is not None and connection.spec is not None else None
-        waiting = [entry for entry in self._jobs.jobs_of(key) if not entry.busy]
-        if project_id is not None:
-            waiting = [e for e in waiting if e.spec is not None and (e.spec.project_id or own) == project_id]
-        self._jobs.wake(waiting)
+        self._jobs.wake(self._jobs.idle_jobs_of(key, project_id))
 
     def _poll_jobs_of(self, key: ObjectKey, namespace: str | None = None) -> None:
         """Poll the EvsJobs of a connection, or one namespace's; all of them once a second, however often it changes."""

@@ -15,7 +15,7 @@ from evs_operator.api.spec import EvsJobSpec
 from evs_operator.kube.objects import ObjectKey
 
 if TYPE_CHECKING:
-    from .store import Entry
+    from .entry import Entry
 
 Place = ObjectKey | str
 """A connection that is named, or the namespace whose default is meant."""
@@ -26,20 +26,21 @@ class Meant:
 
     def __init__(self) -> None:
         self._by_place: dict[Place, dict[str, Entry]] = {}
+        self._places: dict[str, Place] = {}
 
     def update(self, entry: Entry) -> None:
         """Take an EvsJob as it is now."""
-        place = _place_of(entry)
-        if place == entry.meant:
+        place, before = _place_of(entry), self._places.get(entry.uid)
+        if place == before:
             return
-        if entry.meant is not None:
-            others = self._by_place[entry.meant]
-            del others[entry.uid]
+        if before is not None:
+            others = self._by_place[before]
+            del others[entry.uid], self._places[entry.uid]
             if not others:
-                del self._by_place[entry.meant]
-        entry.meant = place
+                del self._by_place[before]
         if place is not None:
             self._by_place.setdefault(place, {})[entry.uid] = entry
+            self._places[entry.uid] = place
 
     def of(self, key: ObjectKey, key_of: Callable[[str, EvsJobSpec], ObjectKey]) -> Iterator[Entry]:
         """Yield the EvsJobs that mean a connection; `key_of` tells which default a namespace has now."""
@@ -49,16 +50,16 @@ class Meant:
         own = key.kind == EVS_CONNECTION
         for namespace in [key.namespace] if own else [place for place in self._by_place if isinstance(place, str)]:
             entries = list(self._by_place.get(namespace, {}).values())
-            spec = entries[0].spec if entries else None
+            spec = entries[0].seen.spec if entries else None
             if spec is not None and key_of(namespace, spec) == key:
                 yield from entries
 
 
 def _place_of(entry: Entry) -> Place | None:
     """Return where an EvsJob that has calls to come is found, None for one that has none."""
-    if entry.deleted or entry.finished or entry.spec is None or entry.spec.suspend:
+    if entry.seen.deleted or entry.seen.finished or entry.seen.spec is None or entry.seen.spec.suspend:
         return None
-    ref = entry.spec.connection_ref
+    ref = entry.seen.spec.connection_ref
     if ref is None:
         return entry.namespace
     return ObjectKey(ref.kind, "" if ref.kind == CLUSTER_EVS_CONNECTION else entry.namespace, ref.name)

@@ -16,8 +16,8 @@ from evs_operator.core.judge import NOT_FOUND_GRACE
 from evs_operator.core.schedule.next_poll import PollHistory
 from evs_operator.evs.job import Job, JobOutcome
 
+from .entry import Entry
 from .recovery import PROBE
-from .store import Entry
 
 _PASSING: Final = (2.0, 60.0)
 _ACTION: Final = (60.0, 300.0)
@@ -26,12 +26,12 @@ _ASKED_EVERY: Final = 60.0
 
 
 def after_failure(entry: Entry, *, passing: bool) -> float:
-    """Return the seconds to wait after `entry.failures` failed polls in a row: doubling, with jitter."""
+    """Return the seconds to wait after `entry.polling.failures` failed polls in a row: doubling, with jitter."""
     first, most = _PASSING if passing else _ACTION
-    if passing and entry.spec is not None:
-        first = max(first, float(entry.spec.polling.min_interval))
-    wait = min(first * 2.0 ** min(entry.failures - 1, 10), max(most, first))
-    if passing and entry.probes:
+    if passing and entry.seen.spec is not None:
+        first = max(first, float(entry.seen.spec.polling.min_interval))
+    wait = min(first * 2.0 ** min(entry.polling.failures - 1, 10), max(most, first))
+    if passing and entry.polling.probes:
         wait = min(wait, max(PROBE, first))
     return wait * _jitter(entry)
 
@@ -44,16 +44,16 @@ def within_grace(start: float, now: float, wait: float) -> float | None:
 
 def delete_at(entry: Entry, clock: Clock) -> float | None:
     """Return when `ttlSecondsAfterFinished` is over, None where the EvsJob is kept."""
-    if not entry.finished or entry.spec is None or entry.spec.ttl_seconds_after_finished is None:
+    if not entry.seen.finished or entry.seen.spec is None or entry.seen.spec.ttl_seconds_after_finished is None:
         return None
-    completed = parse_timestamp(entry.completion)
-    return None if completed is None else clock.at(completed) + entry.spec.ttl_seconds_after_finished
+    completed = parse_timestamp(entry.seen.completion)
+    return None if completed is None else clock.at(completed) + entry.seen.spec.ttl_seconds_after_finished
 
 
 def history_after_poll(entry: Entry, connection: str, job: Job, clock: Clock) -> PollHistory:
     """Return what the polls of this job have told by now."""
-    spec = entry.spec
-    before = entry.history
+    spec = entry.seen.spec
+    before = entry.polling.history
     now = clock()
     init = job.status.upper() == "INIT"
     subs = tuple(job.descendants())
@@ -61,7 +61,7 @@ def history_after_poll(entry: Entry, connection: str, job: Job, clock: Clock) ->
     history = PollHistory(
         connection=connection,
         job_type=job.job_type,
-        first_seen=before.first_seen if before else entry.first_seen,
+        first_seen=before.first_seen if before else entry.seen.first_seen,
         begin=clock.at(job.begin_time) if job.begin_time else None,
         last_poll=now,
         init_seen=now if init else before.init_seen if before else None,
@@ -83,19 +83,25 @@ def history_from_status(entry: Entry, connection: str, clock: Clock) -> PollHist
 
     When it asked last nobody knows: it is taken to have asked every minute, and never before its last write.
     """
-    status, spec = entry.status, entry.spec
-    if spec is None or "jobStatus" not in status or status.get("jobId") != spec.job_id or entry.anew or entry.finished:
+    status, spec = entry.seen.status, entry.seen.spec
+    if (
+        spec is None
+        or "jobStatus" not in status
+        or status.get("jobId") != spec.job_id
+        or entry.seen.retargeted
+        or entry.seen.finished
+    ):
         return None
     began, seen = parse_timestamp(status.get("beginTime")), parse_timestamp(status.get("observationStartTime"))
-    first_seen = min(clock.at(seen), entry.first_seen) if seen else entry.first_seen
+    first_seen = min(clock.at(seen), entry.seen.first_seen) if seen else entry.seen.first_seen
     written = [parse_timestamp(condition["lastTransitionTime"]) for condition in status.get("conditions", [])]
-    last = max([first_seen, entry.first_seen - _ASKED_EVERY, *(clock.at(moment) for moment in written if moment)])
+    last = max([first_seen, entry.seen.first_seen - _ASKED_EVERY, *(clock.at(moment) for moment in written if moment)])
     return PollHistory(
         connection=connection,
         job_type=status.get("jobType", ""),
         first_seen=first_seen,
         begin=clock.at(began) if began else None,
-        last_poll=min(last, entry.first_seen),
+        last_poll=min(last, entry.seen.first_seen),
         min_interval=float(spec.polling.min_interval),
         max_interval=float(spec.polling.max_interval),
         jitter_key=entry.uid,
@@ -103,4 +109,4 @@ def history_from_status(entry: Entry, connection: str, clock: Clock) -> PollHist
 
 
 def _jitter(entry: Entry) -> float:
-    return 0.9 + 0.2 * (crc32(f"{entry.uid}/{entry.failures}".encode()) / 2.0**32)
+    return 0.9 + 0.2 * (crc32(f"{entry.uid}/{entry.polling.failures}".encode()) / 2.0**32)

@@ -7,7 +7,7 @@ the status is decided elsewhere (`core.decide`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from evs_operator.api.reasons import Reason
@@ -25,19 +25,25 @@ from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 
 from . import poll_history
+from .entry import Entry
 from .in_flight import InFlightCalls
 from .recovery import Recovery
-from .store import Entry
 
 _OF_THE_SIDE: Final = (errors.ServerError, errors.Unreachable, errors.PollTimeout, errors.InvalidResponse)
 """Troubles that the next EvsJob would meet too."""
 
-Observed = tuple[Connection | None, str | None, Observation | None]
-"""Connection and project that were asked with, and what came of it."""
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of a question, with the connection and the project that were asked about, if it came so far."""
+
+    observation: Observation
+    connection: Connection | None = None
+    project_id: str | None = None
 
 
 class JobQuery:
-    """Asks about EvsJobs; `calls` are those under way. `wake` is called with those whose cloud is well again."""
+    """Asks about EvsJobs; `wake` is called with those whose cloud is well again."""
 
     def __init__(
         self,
@@ -45,57 +51,62 @@ class JobQuery:
         durations: Durations,
         metrics: Metrics,
         clock: Clock,
+        calls: InFlightCalls,
         wake: Callable[[Iterable[Entry]], None],
     ) -> None:
-        self.calls = InFlightCalls()
+        self._calls = calls
         self._recovery = Recovery(clock, wake)
         self._registry = registry
         self._durations = durations
         self._metrics = metrics
         self._clock = clock
 
-    async def observe(self, entry: Entry, call: CallBudget | None) -> Observed:
+    async def ask(self, entry: Entry, call: CallBudget | None) -> Asked | None:
         """Ask the cloud; a connection that cannot be used is an observation too.
 
-        Without an observation no call could go: it has to be taken from another budget, or was taken before a 429; or
-        the call was given up, because the spec changed.
+        None means that no call could go: it has to be taken from another budget, or was taken before a 429; or the call
+        was given up, because the spec changed.
         """
-        if entry.spec is None:
+        if entry.seen.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
-        note_connection(entry, self._registry.key_of(entry.namespace, entry.spec))
-        entry.held_until = None
+        note_connection(entry, self._registry.key_of(entry.namespace, entry.seen.spec))
+        entry.polling.held_until = None
+        asked: Asked | None = None
         for _ in range(2):
             try:
                 connection, project_id, client = await self._registry.client_for(
-                    entry.namespace, entry.spec, urgent=entry.request_open
+                    entry.namespace, entry.seen.spec, urgent=entry.seen.request_open
                 )
             except ConnectionTroubleError as trouble:
-                entry.failures += 1
-                entry.held_until = trouble.again_at if entry.request_open else None
-                return None, None, trouble.trouble
+                entry.polling.failures += 1
+                entry.polling.held_until = trouble.again_at if entry.seen.request_open else None
+                return Asked(trouble.trouble)
             asked_with = connection.identity
             if call is not connection.budget or self._clock() < connection.budget.paused_until:
-                return connection, project_id, None
+                return None
             observation = await self._poll(entry, connection, project_id, client)
+            if observation is None:
+                return None
+            asked = Asked(observation, connection, project_id)
             if not isinstance(observation, Trouble):
                 break
             if observation.reason is not Reason.UNAUTHORIZED or connection.identity in (None, asked_with):
-                entry.failures += 1
+                entry.polling.failures += 1
                 break
             connection.budget.spend(self._clock())
             # refused, but the Secret holds another credential by now: that one is tried at once
-        return connection, project_id, observation
+        return asked
 
     async def _poll(self, entry: Entry, connection: Connection, project_id: str, client: Caller) -> Observation | None:
-        if entry.spec is None:
+        if entry.seen.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         started, budget = self._clock(), connection.budget
-        entry.last_poll = started
-        entry.calls += 1
-        self._metrics.schedule_lag.observe(max(started - entry.due, 0.0))
+        entry.polling.last_poll = started
+        entry.polling.calls += 1
+        self._metrics.schedule_lag.observe(max(started - entry.place.due, 0.0))
         try:
-            async with self.calls.begin(entry.uid, entry.spec.target()):
-                job = await client.get_job(project_id, entry.spec.job_id)
+            async with self._calls.begin(entry.uid, entry.seen.spec.target()):
+                job = await client.get_job(project_id, entry.seen.spec.job_id)
                 _check_end(job, entry)
         except TimeoutError:
             budget.unanswered(started)
@@ -104,16 +115,16 @@ class JobQuery:
             self._note_trouble(budget, entry, error)
             return await self._failed(connection, client, budget, error, started)
         finally:
-            self.calls.end(entry.uid)
-        entry.failures = 0
+            self._calls.end(entry.uid)
+        entry.polling.failures = 0
         budget.answered(self._clock(), started)
         self._recovery.succeeded(budget, entry)
-        previous = entry.history
-        entry.history = poll_history.history_after_poll(entry, connection.uid, job, self._clock)
-        if not entry.finished:
+        previous = entry.polling.history
+        entry.polling.history = poll_history.history_after_poll(entry, connection.uid, job, self._clock)
+        if not entry.seen.finished:
             end = None if job.outcome is JobOutcome.IN_PROGRESS else job.end_time or self._clock.wall()
             last = previous.last_poll if previous else None
-            teach(self._durations, entry.history, last, self._clock.at(end) if end else None)
+            teach(self._durations, entry.polling.history, last, self._clock.at(end) if end else None)
         return JobSeen(job, client.redact.of_answer)
 
     def _note_trouble(self, budget: Budget, entry: Entry, error: errors.CloudError) -> None:
@@ -139,8 +150,8 @@ class JobQuery:
 
 def _check_end(job: Job, entry: Entry) -> None:
     """Raise InvalidResponse for an end that says not whose it is: it would stand over what is known of the job."""
-    written = not entry.anew and (entry.finished or "jobStatus" in entry.status)
-    seen = written or isinstance(entry.pending, JobSeen)
+    written = not entry.seen.retargeted and (entry.seen.finished or "jobStatus" in entry.seen.status)
+    seen = written or isinstance(entry.polling.pending, JobSeen)
     if seen and job.outcome is not JobOutcome.IN_PROGRESS and not job.is_named:
         what = "the answer says that a job has ended and not which: it has no job_id, and no job_type with times"
         raise errors.InvalidResponse(what, http_status=200)
@@ -148,6 +159,6 @@ def _check_end(job: Job, entry: Entry) -> None:
 
 def note_connection(entry: Entry, key: ObjectKey) -> None:
     """Note the connection that an EvsJob is asked for with, or would be."""
-    entry.connection = short_name(key)
-    if entry.used is None or (entry.used["kind"], entry.used["name"]) != (key.kind, key.name):
-        entry.used = {"kind": key.kind, "name": key.name}
+    entry.polling.connection = short_name(key)
+    if entry.polling.used is None or (entry.polling.used["kind"], entry.polling.used["name"]) != (key.kind, key.name):
+        entry.polling.used = {"kind": key.kind, "name": key.name}

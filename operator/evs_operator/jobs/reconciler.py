@@ -1,28 +1,25 @@
-"""One look at one EvsJob: poll where a call is due, decide, write, and say when to look again.
+"""One pass over one EvsJob: poll if a call is due, decide, write, and say when to look again.
 
 Called by the dispatcher's workers with an entry that is due. An observation that could not be written is kept until it
-is written or replaced by a newer one (`unwritten`): the record of a finished job may be gone by then.
+is written or replaced by a newer one (`unwritten`): the record of a finished job may be gone by then. What makes an
+EvsJob due is decided elsewhere (`rescheduling`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from evs_operator.api.reasons import Reason
 from evs_operator.clock import Clock
-from evs_operator.connections.connection import Connection
 from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.core.observation import Observation, Trouble
-from evs_operator.core.schedule.durations import Durations
 from evs_operator.jobs.queue.dispatcher import Route
 from evs_operator.jobs.queue.lane import CallBudget
 from evs_operator.jobs.queue.scheduler import Scheduler
 from evs_operator.kube.api import KubeError
-from evs_operator.kube.foreign_writes import EVERY
-from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.faults import Faults, in_words
 from evs_operator.observe.metrics import Metrics
 from evs_operator.observe.seldom import Seldom
@@ -30,65 +27,65 @@ from evs_operator.observe.tracing import NO_TRACING, Tracing
 from evs_operator.observe.wording import Ours
 
 from . import poll_history, unwritten
-from .due_times import AFTER, DueTimes
+from .due_times import AFTER, Agenda, DueTimes
+from .entry import Entry, Seen
 from .first_call import what_it_waits_for
-from .query import JobQuery, Observed, note_connection
-from .recovery import Recovery, in_turns
+from .query import Asked, JobQuery, note_connection
+from .recovery import Recovery
+from .rescheduling import Rescheduling
 from .status_writer import StatusWriter
-from .store import Entry, Store, shrink
 
 _log = logging.getLogger(__name__)
 
 _SETTLING: Final = 3.0
 """Seconds in which what is applied together with a new EvsJob, such as its Secret, may still arrive."""
 _SETTLING_STEP: Final = 0.5
-_WRITES_A_SECOND: Final = 100.0
-"""Statuses that wait for an API server that is well again and are written in a second: a third of what it can take."""
 _LONGEST_CALL: Final = 40.0
 """More seconds than a call may last, with signing in."""
 
 
 class JobReconciler:
-    """Processes entries; one instance per process. `due` says when."""
+    """Processes entries; one instance per process."""
 
     def __init__(
         self,
         *,
-        store: Store,
         scheduler: Scheduler,
         registry: ConnectionRegistry,
+        query: JobQuery,
+        due: DueTimes,
+        rescheduling: Rescheduling,
         writer: StatusWriter,
-        durations: Durations,
         metrics: Metrics,
         clock: Clock,
         tracing: Tracing = NO_TRACING,
     ) -> None:
-        self._tracing = tracing
-        self._seldom = Seldom(_log)
-        self._store = store
         self._scheduler = scheduler
         self._registry = registry
+        self._query = query
+        self._due = due
+        self._rescheduling = rescheduling
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
-        self._woken: set[str] = set()
+        self._tracing = tracing
+        self._seldom = Seldom(_log)
         self._faults = Faults(clock, _log)
-        self._query = JobQuery(registry, durations, metrics, clock, self._try_again)
-        self._writes = Recovery(clock, self._write_again)
-        self.due = DueTimes(clock, durations, lambda entry: writer.subject_of(entry, None))
+        self._writes = Recovery(clock, rescheduling.write_again)
 
     def route_of(self, entry: Entry) -> Route | None:
-        """Return lane and budget of the call that an entry needs; None where it needs none."""
-        if entry.spec is None or not self._needs_call(entry):
+        """Return lane and budget of the call that an entry needs; None if it needs none."""
+        spec = entry.seen.spec
+        if spec is None or not self._needs_call(entry, self._due.agenda(entry)):
             return None
-        connection = self._registry.find(entry.namespace, entry.spec)
+        connection = self._registry.find(entry.namespace, spec)
         if connection is None or connection.spec is None:
             return None
-        refusal = connection.refusal_for(entry.namespace, entry.spec.project_id)
-        if refusal is not None and refusal.lasts(self._clock(), urgent=entry.request_open):
+        refusal = connection.refusal_for(entry.namespace, spec.project_id)
+        if refusal is not None and refusal.lasts(self._clock(), urgent=entry.seen.request_open):
             return None
-        if entry.history is None:
-            entry.history = poll_history.history_from_status(entry, connection.uid, self._clock)
+        if entry.polling.history is None:
+            entry.polling.history = poll_history.history_from_status(entry, connection.uid, self._clock)
         if connection.credentials is None and connection.own_refusal is None:
             return connection.key, None  # whose budget it is the Secret tells
         return connection.budget, connection.budget
@@ -96,16 +93,16 @@ class JobReconciler:
     async def work(self, entry: Entry, call: CallBudget | None) -> None:
         """Process an entry that is due; what goes wrong at the API server is tried again later.
 
-        `call` is the budget that one call was taken from, None where none was.
+        `call` is the budget that one call was taken from, None if none was.
         """
-        version, calls, stored = entry.version, entry.calls, entry.resource_version
+        before, calls = entry.seen, entry.polling.calls
         try:
             with self._tracing.span("evsjob", _named(entry)):
                 await self._process(entry, call)
-            if entry.resource_version != stored:
+            if entry.seen.resource_version != before.resource_version:
                 self._writes.succeeded(self._writer, entry)
-            if entry.pending is None:
-                entry.write_failures = 0
+            if entry.polling.pending is None:
+                entry.polling.write_failures = 0
         except KubeError as error:
             if error.passing:
                 self._writes.failed(self._writer, entry)
@@ -115,15 +112,19 @@ class JobReconciler:
         except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this EvsJob alone
             self.stumbled(entry, "not processed", fault)
         finally:
-            if call is not None and entry.calls == calls:
+            if call is not None and entry.polling.calls == calls:
                 call.unused()
-        if entry.uid in self._woken:
-            self._woken.discard(entry.uid)
-            entry.poll_at = self._clock()
-            self._scheduler.schedule(entry, entry.poll_at)
-        if entry.ours is not None and not entry.deleted:  # it was overwritten while it was looked at
-            self.mend(entry)
-        if entry.version != version and not entry.deleted:
+        self._catch_up(entry, before)
+
+    def _catch_up(self, entry: Entry, before: Seen) -> None:
+        """Schedule what became due while an EvsJob was being looked at."""
+        if entry.polling.woken:
+            entry.polling.woken = False
+            entry.polling.poll_at = self._clock()
+            self._scheduler.schedule(entry, entry.polling.poll_at)
+        if entry.seen.ours is not None and not entry.seen.deleted:
+            self._rescheduling.mend(entry)
+        if entry.seen.version != before.version and not entry.seen.deleted:
             self._scheduler.schedule(entry, self._clock())
 
     def stumbled(self, entry: Entry, what: str, fault: Exception) -> None:
@@ -133,130 +134,97 @@ class JobReconciler:
     def tell_fault(self, entry: Entry, fault: Exception, wait: float) -> None:
         """Have the status say what we stumbled over, and look at the EvsJob again after `wait` seconds.
 
-        A result that is known is not written over by that; and where saying it is what fails, nothing is said.
+        A result that is known is not written over by that; and if saying it is what fails, nothing is said.
         """
-        now = self._clock()
-        entry.fault = "" if entry.fault or entry.finished else in_words(fault)
-        entry.pending = None
-        entry.poll_at = now + wait
-        self._scheduler.schedule(entry, now if entry.fault else entry.poll_at)
+        now, polling = self._clock(), entry.polling
+        polling.fault = "" if polling.fault or entry.seen.finished else in_words(fault)
+        polling.pending = None
+        polling.poll_at = now + wait
+        self._scheduler.schedule(entry, now if polling.fault else polling.poll_at)
 
-    def changed(self, entry: Entry) -> None:
-        """Look at an entry whose spec or request changed; what is under way for it ends where nobody wants it now."""
-        if not entry.busy:
-            self.consider(entry)
-        elif entry.spec is None or entry.spec.suspend:
-            self._query.calls.give_up(entry.uid)
-        else:
-            self._query.calls.give_up(entry.uid, unless_about=entry.spec.target())
-
-    def consider(self, entry: Entry) -> None:
-        """Schedule an entry that is new or changed; nothing is polled that has ended and is not asked for."""
-        now = self._clock()
-        if entry.finished and not entry.request_open and self._is_settled(entry):
-            shrink(entry)
-            self._rest(entry, now)
-            return
-        entry.poll_at = now
-        entry.failures = 0
-        self._scheduler.schedule(entry, now)
-
-    def mend(self, entry: Entry) -> None:
-        """Put a status right that somebody else wrote: at once, and after that every half minute at the most."""
-        now = self._clock()
-        if entry.mended <= now:
-            entry.mended = max(now, entry.mended + EVERY)
-        at = entry.mended
-        if entry.spoiled or entry.ours is None:  # then the cloud tells what is right
-            entry.poll_at = at if entry.spoiled else min(max(entry.poll_at, now), at)
-        self._scheduler.schedule(entry, min(at, max(entry.poll_at, now)))
-
-    def _rest(self, entry: Entry, now: float) -> None:
-        """Let an EvsJob be until its time to live is over, where it has one."""
-        gone = poll_history.delete_at(entry, self._clock)
-        if gone is None:
-            self._scheduler.cancel(entry)
-        else:
-            self._scheduler.schedule(entry, max(gone, now))
-
-    def _is_settled(self, entry: Entry) -> bool:
-        return entry.spec is not None and entry.observed_generation == entry.generation
-
-    def _needs_call(self, entry: Entry) -> bool:
-        if entry.spec is None or entry.spec.suspend or entry.fault or unwritten.is_end(entry.pending):
+    def _needs_call(self, entry: Entry, agenda: Agenda) -> bool:
+        seen, now = entry.seen, self._clock()
+        if seen.spec is None or seen.spec.suspend or entry.polling.fault or unwritten.is_end(entry.polling.pending):
             return False
-        if not (entry.request_open if entry.finished else entry.poll_at <= self._clock()):
+        if not (seen.request_open if seen.finished else agenda.poll_at <= now):
             return False
-        look = self.due.look_at(entry)
-        return look is None or look > self._clock()
+        look = agenda.look_without_call
+        return look is None or look > now
 
     async def _process(self, entry: Entry, call: CallBudget | None) -> None:
-        if entry.deleted:
+        if entry.seen.deleted:
             return
-        if entry.fault:
-            await self._tell_fault(entry)
+        if entry.polling.fault:
+            await self._write_fault(entry)
             return
-        due = poll_history.delete_at(entry, self._clock)
-        if due is not None and due <= self._clock():
+        agenda, now = self._due.agenda(entry), self._clock()
+        if agenda.gone_at is not None and agenda.gone_at <= now:
             await self._writer.delete(entry)
             return
-        if entry.spec is None:
-            await self._writer.refuse(entry)
+        if entry.seen.spec is None:
+            await self._writer.refuse(entry, entry.seen.spec_error)
             return
-        if entry.pending is None and self.due.waits_for_first_call(entry):
+        first = agenda.first_status_at
+        if entry.polling.pending is None and first is not None and first <= now:
             if call is None:
                 await self._say_what_it_waits_for(entry)
                 return
-            entry.waiting_version = entry.version
-        polled = None
-        version, target, project_id, connection = entry.version, entry.spec.target(), None, None
-        if self._needs_call(entry):
-            with self._tracing.span("poll", {"job": entry.spec.job_id}) as span:
-                connection, project_id, polled = await self._within_deadline(entry, self._query.observe(entry, call))
-                if polled is not None:
-                    span.tell({"connection": entry.connection, "reason": _reason(polled)})
-            if polled is None:
-                self._scheduler.schedule(entry, self._clock())
-                return
-            if connection is None and not entry.status.get("jobId") and self._clock() < entry.first_seen + _SETTLING:
-                self._scheduler.schedule(entry, self._clock() + _SETTLING_STEP)
-                return
-            self._tell(entry, polled)
-        if entry.deleted or entry.spec is None or entry.spec.target() != target:
-            return  # the answer speaks of a job that nobody asks for any more
-        await self._write_newest(entry, polled, connection, project_id, version)
+            entry.polling.waiting_version = entry.seen.version
+            agenda = self._due.agenda(entry)
+        await self._poll_and_write(entry, agenda, call)
 
-    async def _write_newest(
-        self,
-        entry: Entry,
-        polled: Observation | None,
-        connection: Connection | None,
-        project_id: str | None,
-        version: int,
-    ) -> None:
-        """Write what was polled, or what is still to be written; where that must wait, ask again meanwhile."""
-        before = entry.pending
-        entry.pending = unwritten.newest(before, polled) if polled is not None else before
+    async def _poll_and_write(self, entry: Entry, agenda: Agenda, call: CallBudget | None) -> None:
+        before, asked = entry.seen, None
+        if self._needs_call(entry, agenda):
+            asked = await self._ask(entry, agenda, call)
+            if asked is None:
+                return
+            self._log_poll(entry, asked.observation)
+        if entry.seen.asks_for(before):
+            await self._write_newest(entry, agenda, asked, before.version)
+
+    async def _ask(self, entry: Entry, agenda: Agenda, call: CallBudget | None) -> Asked | None:
+        """Ask the cloud; None if there was no answer, or one that is too early to tell, and the EvsJob waits again."""
+        job = entry.seen.spec.job_id if entry.seen.spec is not None else ""
+        with self._tracing.span("poll", {"job": job}) as span:
+            asked = await self._within_deadline(entry, agenda, self._query.ask(entry, call))
+            if asked is not None:
+                span.tell({"connection": entry.polling.connection, "reason": _reason(asked.observation)})
+        now = self._clock()
+        if asked is None:
+            self._scheduler.schedule(entry, now)
+            return None
+        is_new = not entry.seen.status.get("jobId") and now < entry.seen.first_seen + _SETTLING
+        if asked.connection is None and is_new:
+            self._scheduler.schedule(entry, now + _SETTLING_STEP)
+            return None
+        return asked
+
+    async def _write_newest(self, entry: Entry, agenda: Agenda, asked: Asked | None, version: int) -> None:
+        """Write what was polled, or what is still to be written; if that must wait, ask again meanwhile."""
+        polling, before = entry.polling, entry.polling.pending
+        polling.pending = unwritten.newest(before, asked.observation) if asked is not None else before
         if not unwritten.may_be_tried(entry, before, self._clock()):
-            self._note_next_poll(entry, polled, connection)
+            self._rescheduling.note_next_poll(entry, asked)
             self._scheduler.schedule(entry, unwritten.next_try(entry))
             return
         try:
-            await self._write(entry, entry.pending, project_id, version)
+            await self._write(entry, agenda, polling.pending, asked.project_id if asked else None, version)
         except KubeError:
-            self._note_next_poll(entry, polled, connection)
+            self._rescheduling.note_next_poll(entry, asked)
             raise
-        entry.pending = None
-        self._schedule_next(entry, polled, connection)
+        polling.pending = None
+        self._rescheduling.after_write(entry, asked)
 
     async def _say_what_it_waits_for(self, entry: Entry) -> None:
         """Give an EvsJob whose first call could not go yet a status, once, and let it wait on."""
-        connection = None if entry.spec is None else self._registry.find(entry.namespace, entry.spec)
+        spec = entry.seen.spec
+        connection = None if spec is None else self._registry.find(entry.namespace, spec)
         short = connection is not None and connection.budget.is_short(self._clock())
-        if not short and self.due.postpone_first_status(entry):
+        if not short and self._due.postpone_first_status(entry):
             self._scheduler.remind(entry, self._clock())
             return
-        entry.waiting_version = entry.version
+        entry.polling.waiting_version = entry.seen.version
         try:
             if connection is not None:
                 note_connection(entry, connection.key)
@@ -266,99 +234,52 @@ class JobReconciler:
             self._warn(entry, error)
         self._scheduler.remind(entry, self._clock())
 
-    async def _tell_fault(self, entry: Entry) -> None:
+    async def _write_fault(self, entry: Entry) -> None:
         """Say in the status what we stumbled over; then the EvsJob is left alone until its turn."""
-        if entry.spec is None:
-            entry.spec_error = f"spec cannot be read: {entry.fault}"
-            await self._writer.refuse(entry)
+        fault = entry.polling.fault
+        if entry.seen.spec is None:
+            await self._writer.refuse(entry, f"spec cannot be read: {fault}")
         else:
-            await self._writer.write(entry, Trouble(Reason.INVALID_RESPONSE, entry.fault), None, None)
-        entry.fault = ""
-        self._scheduler.schedule(entry, max(entry.poll_at, self._clock()))
+            await self._writer.write(entry, Trouble(Reason.INVALID_RESPONSE, fault), None, None)
+        entry.polling.fault = ""
+        self._scheduler.schedule(entry, max(entry.polling.poll_at, self._clock()))
 
-    async def _write(self, entry: Entry, observation: Observation | None, project_id: str | None, version: int) -> None:
-        deadline, now = self.due.deadline_of(entry), self._clock()
-        await self._writer.write(entry, observation, project_id, self.due.estimate_for(entry, observation))
-        entry.reported_version = version
-        if deadline is not None and deadline <= now:
-            entry.deadline_reported_version = version
+    async def _write(
+        self, entry: Entry, agenda: Agenda, observation: Observation | None, project_id: str | None, version: int
+    ) -> None:
+        now = self._clock()
+        await self._writer.write(entry, observation, project_id, self._due.estimate_for(entry, observation))
+        entry.polling.reported_version = version
+        if agenda.deadline is not None and agenda.deadline <= now:
+            entry.polling.deadline_reported_version = version
 
-    async def _within_deadline(self, entry: Entry, observing: Coroutine[Any, Any, Observed]) -> Observed:
-        """Wait for the cloud; where a deadline is over while it has not answered yet, say so meanwhile."""
-        deadline, now = self.due.deadline_of(entry), self._clock()
+    async def _within_deadline(
+        self, entry: Entry, agenda: Agenda, asking: Coroutine[Any, Any, Asked | None]
+    ) -> Asked | None:
+        """Wait for the cloud; if a deadline expires while it has not answered yet, say so meanwhile."""
+        deadline, now = agenda.deadline, self._clock()
         if deadline is None or not now <= deadline < now + _LONGEST_CALL:
-            return await observing
-        under_way = asyncio.ensure_future(observing)
+            return await asking
+        in_flight = asyncio.ensure_future(asking)
         try:
-            await asyncio.wait([under_way], timeout=deadline + AFTER - now)
-            if not under_way.done() and entry.spec is not None:
+            await asyncio.wait([in_flight], timeout=deadline + AFTER - now)
+            if not in_flight.done() and entry.seen.spec is not None:
                 try:
-                    await self._write(entry, None, None, entry.version)
+                    await self._write(entry, self._due.agenda(entry), None, None, entry.seen.version)
                 except KubeError as error:  # the answer is written in any case
                     self._warn(entry, error)
-            return await under_way
+            return await in_flight
         finally:
-            under_way.cancel()
+            in_flight.cancel()
 
-    def _tell(self, entry: Entry, observation: Observation) -> None:
-        """Count a look at a job by what came of it; a line of it is for debugging."""
+    def _log_poll(self, entry: Entry, observation: Observation) -> None:
+        """Count a poll by its result; a line of it is for debugging."""
         reason = _reason(observation)
         self._metrics.polls.labels(reason).inc()
-        if _log.isEnabledFor(logging.DEBUG) and entry.spec is not None:
+        if _log.isEnabledFor(logging.DEBUG) and entry.seen.spec is not None:
             said = Ours(observation.message()) if isinstance(observation, Trouble) else observation.job.status
-            fields = {"job": entry.spec.job_id, "reason": reason} | _named(entry)
+            fields = {"job": entry.seen.spec.job_id, "reason": reason} | _named(entry)
             _log.debug("EvsJob %s: polled: %s", _name(entry), said, extra=fields)
-
-    def jobs_of(self, key: ObjectKey) -> list[Entry]:
-        """Return the unfinished EvsJobs that use this connection."""
-        return list(self._store.meant.of(key, self._registry.key_of))
-
-    def _try_again(self, entries: Iterable[Entry]) -> None:
-        """Poll EvsJobs now whose cloud is well again; who fails once more goes on waiting as long as before."""
-        now = self._clock()
-        for entry in entries:
-            entry.poll_at = now
-            self._scheduler.schedule(entry, now)
-
-    def _write_again(self, entries: Iterable[Entry]) -> None:
-        """Let EvsJobs be written whose API server is well again, namespace by namespace and not all in one moment."""
-        now = self._clock()
-        for place, entry in enumerate(in_turns(entries)):
-            entry.write_at = now + place / _WRITES_A_SECOND
-            self._scheduler.schedule(entry, unwritten.next_try(entry))
-
-    def wake(self, entries: Iterable[Entry]) -> None:
-        """Poll EvsJobs now, within their budget; one that is being looked at is looked at once more."""
-        now = self._clock()
-        for entry in entries:
-            entry.poll_at = now
-            entry.failures = 0
-            self._scheduler.schedule(entry, now)
-            if entry.busy:
-                self._woken.add(entry.uid)
-                self._query.calls.give_up(entry.uid)  # it goes another way than the next one
-
-    def _schedule_next(self, entry: Entry, polled: Observation | None, connection: Connection | None) -> None:
-        now = self._clock()
-        if entry.deleted or entry.spec is None:
-            return
-        if entry.finished and not entry.request_open:
-            self.consider(entry)
-            return
-        if entry.spec.suspend:
-            self._rest(entry, now)
-            return
-        self._note_next_poll(entry, polled, connection)
-        self._scheduler.schedule(entry, max(self.due.next_look(entry), now))
-
-    def _note_next_poll(self, entry: Entry, polled: Observation | None, connection: Connection | None) -> None:
-        """Say when to ask again, after a poll."""
-        if polled is None:
-            return
-        now = self._clock()
-        entry.poll_at = now + self.due.wait(entry, polled, connection, now)
-        if entry.held_until is not None:
-            entry.poll_at = min(entry.poll_at, entry.held_until)
 
     def _warn(self, entry: Entry, error: KubeError) -> None:
         """Say what goes wrong at the API server: once a minute, however many EvsJobs it concerns."""
@@ -375,4 +296,4 @@ def _name(entry: Entry) -> Ours:
 
 
 def _named(entry: Entry) -> dict[str, str]:
-    return {"evsjob": f"{entry.namespace}/{entry.name}", "connection": entry.connection}
+    return {"evsjob": f"{entry.namespace}/{entry.name}", "connection": entry.polling.connection}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from .store import Entry
+from .entry import Entry
 
 PROBE: Final = 10.0
 """Seconds within which somebody tries again while several EvsJobs meet trouble at one side."""
@@ -56,16 +56,16 @@ class Recovery:
         trouble = self._troubles.setdefault(side, _Trouble())
         trouble.waiting[entry.uid] = entry
         if len(trouble.waiting) > trouble.looked_through_at:
-            trouble.waiting = {uid: one for uid, one in trouble.waiting.items() if not one.deleted}
+            trouble.waiting = {uid: one for uid, one in trouble.waiting.items() if not one.seen.deleted}
             trouble.looked_through_at = 2 * max(len(trouble.waiting), _FEW)
         now = self._now()
-        entry.probes = len(trouble.waiting) > 1 and now >= trouble.probe_at
-        if entry.probes:
+        entry.polling.probes = len(trouble.waiting) > 1 and now >= trouble.probe_at
+        if entry.polling.probes:
             trouble.probe_at = now + PROBE * _PROBES_SLACK
 
     def succeeded(self, side: object, entry: Entry) -> None:
         """Wake those that wait for a side, which has just answered to an EvsJob."""
-        entry.probes = False
+        entry.polling.probes = False
         trouble = self._troubles.pop(side, None)
         if trouble is None:
             return
@@ -73,9 +73,9 @@ class Recovery:
         woken = [
             one
             for one in trouble.waiting.values()
-            if one is not entry and not one.deleted and not one.busy and now >= one.woken_at + _AGAIN
+            if one is not entry and not one.seen.deleted and not one.place.busy and now >= one.polling.woken_at + _AGAIN
         ]
         for one in woken:
-            one.woken_at, one.probes = now, False
+            one.polling.woken_at, one.polling.probes = now, False
         if woken:
             self._wake(woken)

@@ -33,7 +33,8 @@ from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.tracing import NO_TRACING, Tracing
 from evs_operator.observe.wording import Ours
 
-from .store import Entry, Store
+from .entry import Entry
+from .store import Store
 
 _log = logging.getLogger(__name__)
 _CHASE: Final = 5.0
@@ -45,8 +46,6 @@ _BREATH: Final = 0.01
 """Seconds at most between a write that met a change and the read after it."""
 _DELETION_LAG: Final = 0.3
 """Seconds in which the watch tells of a deletion that a write met."""
-_TRIED: Final = 3
-"""Statuses remembered whose writes were not answered, so that their echo is not taken for somebody else's."""
 _LARGE: Final = 20
 """Sub-jobs of a batch from which on the API server is busy with one status for long (0.08 s of CPU for a hundred)."""
 _LARGE_AT_ONCE: Final = 4
@@ -87,10 +86,10 @@ class StatusWriter:
     ) -> None:
         """Decide on an observation and write the status where its meaning changed; raises KubeError."""
         moment = None if estimate is None else datetime.fromtimestamp(estimate, UTC)
-        target = entry.spec.target() if entry.spec else None
+        target = entry.seen.spec.target() if entry.seen.spec else None
 
         def decided() -> EvsJobStatus | None:
-            if entry.spec is None or entry.spec.target() != target:
+            if entry.seen.spec is None or entry.seen.spec.target() != target:
                 return None
             subject = self.subject_of(entry, project_id)
             redact = observation.redaction(texts_of(observation.job)) if isinstance(observation, JobSeen) else str
@@ -100,16 +99,16 @@ class StatusWriter:
         large = isinstance(observation, JobSeen) and len(observation.job.sub_jobs) > _LARGE
         async with self._large if large else nullcontext():
             await self._apply(entry, decided)
-        if entry.spoiled and isinstance(observation, Trouble) and not observation.passing:
+        if entry.seen.spoiled and isinstance(observation, Trouble) and not observation.passing:
             self._store.confirmed(entry)  # the cloud knows nothing of it any more
 
-    async def refuse(self, entry: Entry) -> None:
+    async def refuse(self, entry: Entry, why: str) -> None:
         """Write that the spec cannot be read."""
 
         def decided() -> EvsJobStatus | None:
-            if entry.spec is not None:
+            if entry.seen.spec is not None:
                 return None
-            return refuse(entry.generation, known_of(entry, None), entry.spec_error, self._clock.wall())
+            return refuse(entry.seen.generation, known_of(entry, None), why, self._clock.wall())
 
         await self._apply(entry, decided)
 
@@ -127,18 +126,18 @@ class StatusWriter:
         _log.info("EvsJob %s: deleted, ttlSecondsAfterFinished has expired", name, extra={"evsjob": name})
         self._store.remove(entry.uid)
 
-    def subject_of(self, entry: Entry, project_id: str | None) -> Subject:
+    def subject_of(self, entry: Entry, project_id: str | None = None) -> Subject:
         """Return the entry in the words of `decide()`; the entry must have a readable spec."""
-        if entry.spec is None:
+        if entry.seen.spec is None:
             raise ValueError("an EvsJob without a readable spec has no subject")
         return Subject(
-            generation=entry.generation,
-            spec=entry.spec,
-            observation_start=self._clock.moment(entry.first_seen),
+            generation=entry.seen.generation,
+            spec=entry.seen.spec,
+            observation_start=self._clock.moment(entry.seen.first_seen),
             project_id=project_id,
-            requested_at=entry.requested_at if entry.held_until is None else None,
-            anew=entry.anew,
-            connection=entry.used,
+            requested_at=entry.seen.requested_at if entry.polling.held_until is None else None,
+            anew=entry.seen.retargeted,
+            connection=entry.polling.used,
         )
 
     async def _apply(self, entry: Entry, decided: Callable[[], EvsJobStatus | None]) -> None:
@@ -146,17 +145,17 @@ class StatusWriter:
         end = self._clock() + _CHASE
         while True:
             with self._tracing.span("decide"):
-                whole = None if entry.deleted else decided()
+                whole = None if entry.seen.deleted else decided()
             if whole is None:
                 return
             status = self._refused.acceptable(entry.uid, whole)
-            if same_status(status, entry.whole_status):
-                if not entry.spoiled or is_finished(status):
+            if same_status(status, entry.seen.whole_status):
+                if not entry.seen.spoiled or is_finished(status):
                     self._store.confirmed(entry)
                 return
             # The watch may bring the echo of the write before its answer is here.
-            before, was_finished = entry.ours or entry.status, entry.finished
-            entry.tried = (*entry.tried, status)[-_TRIED:]
+            before, was_finished = entry.seen.ours or entry.seen.status, entry.seen.finished
+            self._store.tries(entry, status)
             try:
                 with self._tracing.span("write"):
                     version = await self._send(entry, status)
@@ -166,7 +165,7 @@ class StatusWriter:
                     return
                 continue
             self._metrics.status_writes.labels("written").inc()
-            self._events.tell(_key(entry), entry.uid, transition_of_job(before, status, anew=entry.anew))
+            self._events.tell(_key(entry), entry.uid, transition_of_job(before, status, anew=entry.seen.retargeted))
             self._tell(entry, status, before, was_finished)
             self._store.wrote(entry, status, version)
             return
@@ -179,7 +178,7 @@ class StatusWriter:
             self._answered_at = self._clock()
         self._under_way += 1
         try:
-            version = await objects.apply_status(self._api, _key(entry), status, entry.resource_version)
+            version = await objects.apply_status(self._api, _key(entry), status, entry.seen.resource_version)
         except KubeError as error:
             if error.status:
                 self._answered_at = self._clock()
@@ -227,7 +226,7 @@ class StatusWriter:
         A 404 alone says nothing: an API server that starts, and one whose CRDs are applied anew, answers so for all.
         """
         await asyncio.sleep(_DELETION_LAG)
-        if not entry.deleted:
+        if not entry.seen.deleted:
             self._list_soon()
             raise error
 
@@ -235,13 +234,13 @@ class StatusWriter:
         """Log a transition on one line, and measure how late the end of a job came into its status."""
         before = condition_of(previous.get("conditions", []), "Ready")
         ready = condition_of(status.get("conditions", []), "Ready")
-        if ready is None or (before and not entry.anew and before["reason"] == ready["reason"]):
+        if ready is None or (before and not entry.seen.retargeted and before["reason"] == ready["reason"]):
             return
         phase = phase_of(status)
         fields = {
             "evsjob": f"{entry.namespace}/{entry.name}",
             "job": status.get("jobId", ""),
-            "connection": entry.connection,
+            "connection": entry.polling.connection,
             "state": phase.state,
             "reason": phase.reason,
         }
@@ -265,15 +264,15 @@ class StatusWriter:
 
 def known_of(entry: Entry, observation: Observation | None) -> EvsJobStatus:
     """Return the status that is decided on: what is stored, or ours where somebody else overwrote it."""
-    if entry.ours is not None:
-        return entry.ours
-    if not entry.spoiled or not isinstance(observation, JobSeen) or entry.spec is None:
-        return entry.whole_status
-    kept: EvsJobStatus = {"jobId": entry.spec.job_id, "conditions": []}
-    if entry.completion is not None:
-        kept["completionTime"] = entry.completion
-    if entry.handled is not None:
-        kept["lastHandledReconcileAt"] = entry.handled
+    if entry.seen.ours is not None:
+        return entry.seen.ours
+    if not entry.seen.spoiled or not isinstance(observation, JobSeen) or entry.seen.spec is None:
+        return entry.seen.whole_status
+    kept: EvsJobStatus = {"jobId": entry.seen.spec.job_id, "conditions": []}
+    if entry.seen.completion is not None:
+        kept["completionTime"] = entry.seen.completion
+    if entry.seen.handled is not None:
+        kept["lastHandledReconcileAt"] = entry.seen.handled
     return kept
 
 

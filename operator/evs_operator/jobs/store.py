@@ -9,25 +9,26 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from enum import Enum
-from typing import Final, cast
+from typing import Final
 
 from evs_operator.api.names import FIELD_MANAGER, REQUESTED_AT
-from evs_operator.api.spec import EvsJobSpec, SpecError, parse_spec
-from evs_operator.api.status import EvsJobStatus, UsedConnection, same_status
+from evs_operator.api.spec import SpecError, parse_spec
+from evs_operator.api.status import EvsJobStatus, same_status
 from evs_operator.api.stored import job_status, mapping
 from evs_operator.core.decide import is_finished, speaks_of
-from evs_operator.core.observation import Observation
-from evs_operator.core.packed_status import packed, unpacked
-from evs_operator.core.phase import PENDING, Phase, phase_of
-from evs_operator.core.schedule.next_poll import PollHistory
+from evs_operator.core.packed_status import packed
+from evs_operator.core.phase import phase_of
 from evs_operator.kube.foreign_writes import NOBODY, last_writer
 
-from .by_connection import Meant, Place
+from .by_connection import Meant
+from .entry import Entry, Seen
 
 _MAX_DELETED = 10_000
 _NOT_FOREIGN: Final = (FIELD_MANAGER, NOBODY)
+_TRIED: Final = 3
+"""Statuses remembered whose writes were not answered, so that their echo is not taken for somebody else's."""
 _REQUEST_MOST: Final = 1024
 """Characters of `requestedAt` that are read and echoed; an annotation may have 256 KiB."""
 
@@ -42,85 +43,6 @@ class Change(Enum):
     DOUBT = "doubt"
     """A list shows what is older than what is known, or was deleted: perhaps the list is old, perhaps etcd is."""
     DELETED = "deleted"
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One EvsJob. Times are seconds of the epoch; `version` moves with every change of spec or request.
-
-    `write_at` is when a write that failed may go again, `held_until` when a request that no call could answer yet may
-    have its call. `reported_version` is the version that the status reflects, `deadline_reported_version` the one whose
-    expired deadline has been reported.
-
-    `used` is the connection that was last used or looked for; `waiting_version` the version of which a status was to
-    say that it waits for its first call, `say_at` when that is looked at again.
-
-    `meant` is where `meant` has it. `calls` counts those made for it, whatever they were about. `status` is what is
-    stored, without a large bulk, which `bulk` has packed. `ours` is what was there before somebody else wrote it, None
-    where nobody did; `spoiled` tells that this was done to a finished EvsJob, of which only `completion` is known by
-    then. `tried` are statuses of ours that may have been stored or not, `mended` is when one was last put right.
-    `fault` says what we stumbled over, until its status says so.
-
-    `due_seq` is its place in the scheduler's heap, `ticket` its place in a lane of the dispatcher, 0 without one;
-    `busy` while a worker has it in hand.
-    """
-
-    uid: str
-    namespace: str
-    name: str
-    resource_version: str = "0"
-    generation: int = 0
-    spec: EvsJobSpec | None = None
-    spec_error: str = ""
-    requested_at: str | None = None
-    status: EvsJobStatus = field(default_factory=lambda: cast(EvsJobStatus, {}))
-    finished: bool = False
-    observed_generation: int | None = None
-    completion: str | None = None
-    handled: str | None = None
-    phase: Phase = PENDING
-    connection: str = ""
-    used: UsedConnection | None = None
-    first_seen: float = 0.0
-    anew: bool = False
-    version: int = 0
-    deleted: bool = False
-    busy: bool = False
-    due: float = 0.0
-    due_seq: int = 0
-    ticket: int = 0
-    poll_at: float = 0.0
-    last_poll: float | None = None
-    history: PollHistory | None = None
-    calls: int = 0
-    failures: int = 0
-    write_failures: int = 0
-    write_at: float = 0.0
-    pending: Observation | None = None
-    held_until: float | None = None
-    probes: bool = False
-    woken_at: float = 0.0
-    reported_version: int = 0
-    deadline_reported_version: int = 0
-    waiting_version: int = 0
-    meant: Place | None = None
-    fault: str = ""
-    ours: EvsJobStatus | None = None
-    spoiled: bool = False
-    tried: tuple[EvsJobStatus, ...] = ()
-    mended: float = 0.0
-    say_at: float = 0.0
-    bulk: bytes = b""
-
-    @property
-    def whole_status(self) -> EvsJobStatus:
-        """The status that is stored, its sub-jobs included."""
-        return unpacked(self.status, self.bulk)
-
-    @property
-    def request_open(self) -> bool:
-        """True while `requestedAt` names a request that no poll has answered yet."""
-        return self.requested_at is not None and self.requested_at != self.handled
 
 
 class Store:
@@ -171,10 +93,10 @@ class Store:
             del self._deleted[uid]  # it was brought back
         entry = self._entries.get(uid)
         if entry is None:
-            entry = Entry(uid, sys.intern(namespace), name, first_seen=self._now())
+            entry = Entry(uid, sys.intern(namespace), name, Seen(first_seen=self._now()))
             self._entries[uid] = entry
-        elif not fresh and not _newer(str(metadata.get("resourceVersion")), entry.resource_version):
-            older = _newer(entry.resource_version, str(metadata.get("resourceVersion")))
+        elif not fresh and not _newer(str(metadata.get("resourceVersion")), entry.seen.resource_version):
+            older = _newer(entry.seen.resource_version, str(metadata.get("resourceVersion")))
             return entry, Change.DOUBT if older and event_type is None else Change.NONE
         return entry, self._update(entry, metadata, body)
 
@@ -185,13 +107,13 @@ class Store:
             del self._deleted[next(iter(self._deleted))]
         entry = self._entries.pop(uid, None)
         if entry is not None:
-            entry.deleted = True
+            entry.seen = replace(entry.seen, deleted=True)
             self.meant.update(entry)
         return entry
 
     def retain(self, uids: Collection[str], before: float) -> list[Entry]:
         """Remove entries that a LIST begun at `before` did not show; return them."""
-        gone = [entry for uid, entry in self._entries.items() if uid not in uids and entry.first_seen < before]
+        gone = [entry for uid, entry in self._entries.items() if uid not in uids and entry.seen.first_seen < before]
         for entry in gone:
             self.remove(entry.uid)
         return gone
@@ -201,106 +123,113 @@ class Store:
         entry = self._entries.get(uid)
         if entry is None:
             return uid not in self._deleted
-        return _newer(resource_version, entry.resource_version)
+        return _newer(resource_version, entry.seen.resource_version)
+
+    def tries(self, entry: Entry, status: EvsJobStatus) -> None:
+        """Remember a status that is being written: whether it was stored its answer may not tell."""
+        entry.seen = replace(entry.seen, tried=(*entry.seen.tried, status)[-_TRIED:])
 
     def wrote(self, entry: Entry, status: EvsJobStatus, resource_version: str) -> None:
-        """Take over what was written, so that its echo is no news."""
-        if _newer(resource_version, entry.resource_version):
-            entry.resource_version = resource_version
-        entry.spoiled, entry.ours, entry.tried = False, None, ()
-        self._take_status(entry, status)
-        entry.anew = False
+        """Record our own write, so that the watch event it causes changes nothing."""
+        seen = entry.seen
+        newest = resource_version if _newer(resource_version, seen.resource_version) else seen.resource_version
+        seen = replace(seen, resource_version=newest, spoiled=False, ours=None, tried=())
+        entry.seen = replace(_with_status(seen, status), retargeted=False)
         self.meant.update(entry)
 
     def confirmed(self, entry: Entry) -> None:
         """Take what is stored as right: a look has shown it, or cannot show anything else."""
-        if entry.ours is not None or entry.spoiled:
-            entry.spoiled, entry.ours, entry.tried = False, None, ()
-            self._take_status(entry, entry.whole_status)
+        seen = entry.seen
+        if seen.ours is not None or seen.spoiled:
+            entry.seen = _with_status(replace(seen, spoiled=False, ours=None, tried=()), seen.whole_status)
             self.meant.update(entry)
 
     def _update(self, entry: Entry, metadata: Mapping[str, object], body: Mapping[str, object]) -> Change:
-        known = entry.version > 0
-        before = (entry.generation, entry.requested_at)
-        had_spec = entry.spec is not None
-        version = str(metadata.get("resourceVersion"))
-        went_back = known and _newer(entry.resource_version, version)
-        entry.resource_version = version
-        requested = mapping(metadata.get("annotations")).get(REQUESTED_AT)
-        entry.requested_at = requested[:_REQUEST_MOST] if requested and isinstance(requested, str) else None
+        before, version = entry.seen, str(metadata.get("resourceVersion"))
+        known = before.version > 0
+        # The version first: if we stumble over the rest, the status that says so is written on this very object.
+        entry.seen = replace(before, resource_version=version, requested_at=_requested_at(metadata))
         generation = metadata.get("generation")
         generation = generation if isinstance(generation, int) else 0
-        if not known or not had_spec or generation != entry.generation:
+        if not known or before.spec is None or generation != before.generation:
             self._take_spec(entry, body.get("spec"))
-        entry.generation = generation  # not before: a spec that was not taken is taken with the next version
+        seen = replace(entry.seen, generation=generation)
         status = job_status(body.get("status"))
-        foreign = known and _is_foreign(entry, status, metadata)
+        foreign = known and _is_foreign(seen, status, metadata)
         if foreign:
-            self._set_ours_aside(entry, metadata)
-            if not went_back:
-                self._on_foreign(entry, metadata)
-        self._take_status(entry, status)
+            seen = _with_ours_aside(seen, metadata)
+        entry.seen = seen = _with_status(seen, status)
+        if foreign and not _newer(before.resource_version, version):
+            self._on_foreign(entry, metadata)
         self.meant.update(entry)
-        same_spec = entry.generation == before[0] and (entry.spec is not None) == had_spec
-        if known and same_spec and entry.requested_at == before[1]:
+        same_spec = generation == before.generation and (seen.spec is None) == (before.spec is None)
+        if known and same_spec and seen.requested_at == before.requested_at:
             return Change.FOREIGN if foreign else Change.NONE
-        entry.version = next(self._versions)
+        entry.seen = replace(seen, version=next(self._versions))
         return Change.SPEC
 
-    def _set_ours_aside(self, entry: Entry, metadata: Mapping[str, object]) -> None:
-        """Keep what we know better than what somebody else wrote; what another evs-operator wrote is as good."""
-        if entry.finished:
-            entry.spoiled = True
-        elif last_writer(metadata) != FIELD_MANAGER and entry.ours is None:
-            entry.ours = entry.whole_status
-
     def _take_spec(self, entry: Entry, raw: object) -> None:
-        previous = entry.spec
+        before = entry.seen.spec
         try:
-            entry.spec, entry.spec_error = parse_spec(raw), ""
+            entry.seen = replace(entry.seen, spec=parse_spec(raw), spec_error="")
         except SpecError as error:
-            entry.spec, entry.spec_error = None, str(error)
-        if previous is not None and entry.spec is not None and previous.target() != entry.spec.target():
-            entry.anew = True
-            entry.first_seen = self._now()
-            entry.last_poll = entry.history = entry.pending = None
-            entry.failures = 0
-
-    def _take_status(self, entry: Entry, status: EvsJobStatus) -> None:
-        entry.finished = (
-            is_finished(status)
-            and not entry.anew
-            and not entry.spoiled
-            and (entry.spec is None or speaks_of(status, entry.spec))
-        )
-        entry.observed_generation = status.get("observedGeneration")
-        if not entry.spoiled:
-            entry.completion = status.get("completionTime")
-        entry.handled = status.get("lastHandledReconcileAt")
-        entry.phase = phase_of(status)
-        # that of a finished EvsJob is dropped in a moment
-        entry.status, entry.bulk = (status, b"") if entry.finished else packed(status)
+            entry.seen = replace(entry.seen, spec=None, spec_error=str(error))
+        now = entry.seen.spec
+        if before is not None and now is not None and before.target() != now.target():
+            entry.seen = replace(entry.seen, retargeted=True, first_seen=self._now())
+            entry.polling.begin_anew()
 
 
 def shrink(entry: Entry) -> None:
     """Drop what a finished EvsJob does not need until it changes again."""
-    if entry.finished:
-        entry.status, entry.bulk, entry.tried = {}, b"", ()
-        entry.pending = entry.history = None
+    if entry.seen.finished:
+        entry.seen = replace(entry.seen, status={}, bulk=b"", tried=())
+        entry.polling.pending = entry.polling.history = None
 
 
-def _is_foreign(entry: Entry, status: EvsJobStatus, metadata: Mapping[str, object]) -> bool:
-    """Tell whether a status is another than that which was there, and none of those that we tried to write.
+def _requested_at(metadata: Mapping[str, object]) -> str | None:
+    requested = mapping(metadata.get("annotations")).get(REQUESTED_AT)
+    return requested[:_REQUEST_MOST] if requested and isinstance(requested, str) else None
+
+
+def _with_status(seen: Seen, status: EvsJobStatus) -> Seen:
+    ours = seen.spec is None or speaks_of(status, seen.spec)
+    finished = is_finished(status) and not seen.retargeted and not seen.spoiled and ours
+    # that of a finished EvsJob is dropped in a moment
+    kept, bulk = (status, b"") if finished else packed(status)
+    return replace(
+        seen,
+        finished=finished,
+        observed_generation=status.get("observedGeneration"),
+        completion=seen.completion if seen.spoiled else status.get("completionTime"),
+        handled=status.get("lastHandledReconcileAt"),
+        phase=phase_of(status),
+        status=kept,
+        bulk=bulk,
+    )
+
+
+def _with_ours_aside(seen: Seen, metadata: Mapping[str, object]) -> Seen:
+    """Keep what we know better than what somebody else wrote; what another evs-operator wrote is as good."""
+    if seen.finished:
+        return replace(seen, spoiled=True)
+    if last_writer(metadata) != FIELD_MANAGER and seen.ours is None:
+        return replace(seen, ours=seen.whole_status)
+    return seen
+
+
+def _is_foreign(seen: Seen, status: EvsJobStatus, metadata: Mapping[str, object]) -> bool:
+    """Return whether a status is another than that which was there, and none of those that we tried to write.
 
     Of a finished EvsJob the status is not kept: its verdict tells, and the field managers.
     """
-    if entry.spoiled or any(same_status(status, tried) for tried in entry.tried):
+    if seen.spoiled or any(same_status(status, tried) for tried in seen.tried):
         return False
-    if not entry.finished or entry.status:
-        return not same_status(status, entry.whole_status)
-    before = entry.completion, entry.handled, entry.observed_generation
+    if not seen.finished or seen.status:
+        return not same_status(status, seen.whole_status)
+    before = seen.completion, seen.handled, seen.observed_generation
     after = status.get("completionTime"), status.get("lastHandledReconcileAt"), status.get("observedGeneration")
-    return before != after or entry.phase is not phase_of(status) or last_writer(metadata) not in _NOT_FOREIGN
+    return before != after or seen.phase is not phase_of(status) or last_writer(metadata) not in _NOT_FOREIGN
 
 
 def _newer(one: str, other: str) -> bool:

@@ -12,8 +12,8 @@ from evs_operator.core.observation import JobSeen, Observation, Trouble
 from evs_operator.evs.job import JobOutcome
 from evs_operator.kube.api import KubeError
 
+from .entry import Entry
 from .recovery import PROBE
-from .store import Entry
 
 _LONGEST: Final = 60.0
 _CHANGED_TOO_FAST: Final = 1.0
@@ -31,23 +31,28 @@ def newest(pending: Observation | None, seen: Observation | None) -> Observation
 
 def may_be_tried(entry: Entry, before: Observation | None, now: float) -> bool:
     """Tell whether a write may go: it is the first of what is new, or has waited since the last that failed."""
-    return before is None or now >= entry.write_at or (is_end(entry.pending) and not is_end(before))
+    return before is None or now >= entry.polling.write_at or (is_end(entry.polling.pending) and not is_end(before))
 
 
 def failed(entry: Entry, error: KubeError, now: float) -> None:
     """Take note of a write that failed, or of a read before it: the next waits longer."""
     if error.status == 409:  # the object changed under every write, and somebody waits for it
-        entry.write_at = now + _CHANGED_TOO_FAST
+        entry.polling.write_at = now + _CHANGED_TOO_FAST
     else:
-        entry.write_failures += 1
-        most = PROBE if entry.probes else _LONGEST
-        entry.write_at = now + max(min(2.0**entry.write_failures, most), error.retry_after)
-    if entry.poll_at <= now:
-        entry.poll_at = entry.write_at
+        entry.polling.write_failures += 1
+        most = PROBE if entry.polling.probes else _LONGEST
+        entry.polling.write_at = now + max(min(2.0**entry.polling.write_failures, most), error.retry_after)
+    if entry.polling.poll_at <= now:
+        entry.polling.poll_at = entry.polling.write_at
 
 
 def next_try(entry: Entry) -> float:
     """Return when an EvsJob is looked at again: to write, or to ask meanwhile."""
-    if entry.pending is None or is_end(entry.pending) or entry.spec is None or entry.spec.suspend:
-        return entry.write_at
-    return min(entry.write_at, entry.poll_at)
+    if (
+        entry.polling.pending is None
+        or is_end(entry.polling.pending)
+        or entry.seen.spec is None
+        or entry.seen.spec.suspend
+    ):
+        return entry.polling.write_at
+    return min(entry.polling.write_at, entry.polling.poll_at)

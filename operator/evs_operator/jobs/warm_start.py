@@ -18,7 +18,7 @@ from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.core.schedule.durations import Durations
 from evs_operator.observe.wording import Ours
 
-from .store import Entry
+from .entry import Entry
 
 _ENOUGH: Final = 300
 """Jobs of a kind: of 100 that went before, those count for a third, of 300 for a twentieth."""
@@ -49,8 +49,8 @@ class WarmStart:
 
     def collect(self, entry: Entry) -> None:
         """Take an EvsJob of the first list, whole."""
-        status = entry.status
-        if not entry.finished or entry.spec is None or "beginTime" not in status or "endTime" not in status:
+        status = entry.seen.status
+        if not entry.seen.finished or entry.seen.spec is None or "beginTime" not in status or "endTime" not in status:
             return
         counts = status.get("subJobCounts")
         ends = [sub.get("endTime", "") for sub in status.get("subJobs", ())] if counts else []
@@ -64,7 +64,7 @@ class WarmStart:
                 sub_jobs_open=bool(counts and counts.get("inProgress")),
                 namespace=entry.namespace,
                 name=entry.name,
-                spec=entry.spec,
+                spec=entry.seen.spec,
             )
         )
 

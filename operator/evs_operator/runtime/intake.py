@@ -16,8 +16,10 @@ from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
 from evs_operator.api.stored import mapping
 from evs_operator.clock import Clock
 from evs_operator.connections.controller import READ
+from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.reconciler import JobReconciler
-from evs_operator.jobs.store import Change, Entry, Store
+from evs_operator.jobs.rescheduling import Rescheduling
+from evs_operator.jobs.store import Change, Store
 from evs_operator.jobs.warm_start import WarmStart
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
@@ -44,6 +46,7 @@ class Intake:
         api: KubeApi,
         store: Store,
         reconciler: JobReconciler,
+        rescheduling: Rescheduling,
         warm_start: WarmStart,
         take_connection: TakeConnection,
         clock: Clock,
@@ -52,6 +55,7 @@ class Intake:
         self._api = api
         self._store = store
         self._reconciler = reconciler
+        self._rescheduling = rescheduling
         self._warm_start = warm_start
         self._take_connection = take_connection
         self._clock = clock
@@ -81,7 +85,7 @@ class Intake:
             body = await objects.read(self._api, key)
             entry = self._take(key.kind, "MODIFIED", body, fresh=True)
             if entry is not None:
-                self._reconciler.changed(entry)
+                self._rescheduling.changed(entry)
         except KubeError as error:
             if error.status != 404:  # then the watch tells that it is gone
                 self._aside[key] = self._clock() + self._faults.met(_named(key), "could not be read again", error)
@@ -96,7 +100,7 @@ class Intake:
         if key.name != _NO_NAME:
             self._aside[key] = self._clock() + wait
         entry = self._store.get(str(mapping(mapping(body).get("metadata")).get("uid")))
-        if entry is not None and not entry.busy:
+        if entry is not None and not entry.place.busy:
             with self._faults.guard(_named(key), "the fault could not be told"):
                 self._reconciler.tell_fault(entry, fault, wait)
 
@@ -118,11 +122,11 @@ class Intake:
         if self._listing():
             self._warm_start.collect(entry)
         if change is Change.SPEC:
-            self._reconciler.changed(entry)
-        elif change is Change.FOREIGN and not entry.busy:
-            self._reconciler.mend(entry)
-        elif entry.finished and not entry.busy:
-            self._reconciler.consider(entry)
+            self._rescheduling.changed(entry)
+        elif change is Change.FOREIGN and not entry.place.busy:
+            self._rescheduling.mend(entry)
+        elif entry.seen.finished and not entry.place.busy:
+            self._rescheduling.consider(entry)
 
 
 def _key(kind: str, body: Mapping[str, object]) -> ObjectKey:

@@ -14,10 +14,11 @@ from evs_operator.clock import Clock
 from evs_operator.connections.connection import Connection
 from evs_operator.connections.registry import ConnectionRegistry, short_name
 from evs_operator.core.phase import PENDING, Phase
+from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.queue.dispatcher import Dispatcher
 from evs_operator.jobs.queue.scheduler import Scheduler
 from evs_operator.jobs.resync import Resync
-from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.store import Store
 from evs_operator.observe.metrics import BudgetNow, Snapshot
 from evs_operator.observe.wording import Ours
 
@@ -84,9 +85,9 @@ def _blocked(connection: Connection) -> tuple[str, str] | None:
 
 
 def _phase(entry: Entry) -> Phase:
-    if entry.spec is None and not entry.finished:
+    if entry.seen.spec is None and not entry.seen.finished:
         return _INVALID_SPEC
-    return PENDING if entry.anew else entry.phase
+    return PENDING if entry.seen.retargeted else entry.seen.phase
 
 
 def _state(connection: Connection) -> str:

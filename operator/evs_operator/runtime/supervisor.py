@@ -141,7 +141,7 @@ class Operator:
         watch.cancel()
         self._parts.dispatcher.stop()
         await self._drained(_POLLS_FINISH)
-        if any(entry.busy and entry.pending is not None for entry in self._parts.store):
+        if any(entry.place.busy and entry.polling.pending is not None for entry in self._parts.store):
             await self._drained(_WRITES_FINISH)
         if self._readiness.leads():
             await self._server.events.flush(_EVENTS_FINISH)

@@ -20,12 +20,17 @@ from evs_operator.connections.credential_loader import PlatformAuth
 from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.connections.status_writer import ConnectionStatusWriter
 from evs_operator.core.schedule.durations import Durations
+from evs_operator.jobs.due_times import DueTimes
+from evs_operator.jobs.entry import Entry
+from evs_operator.jobs.in_flight import InFlightCalls
+from evs_operator.jobs.query import JobQuery
 from evs_operator.jobs.queue.dispatcher import Dispatcher
 from evs_operator.jobs.queue.scheduler import Scheduler
 from evs_operator.jobs.reconciler import JobReconciler
+from evs_operator.jobs.rescheduling import Rescheduling
 from evs_operator.jobs.resync import Resync
 from evs_operator.jobs.status_writer import StatusWriter
-from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.store import Store
 from evs_operator.jobs.warm_start import WarmStart
 from evs_operator.kube.api import KubeApi
 from evs_operator.kube.events import EventRecorder
@@ -82,6 +87,7 @@ class Parts:
     durations: Durations
     warm_start: WarmStart
     statuses: StatusWriter
+    rescheduling: Rescheduling
     reconciler: JobReconciler
     dispatcher: Dispatcher
     connections: ConnectionController[Entry]
@@ -114,23 +120,23 @@ def wire(
         server.statuses, store, metrics, clock, server.events, tracing, list_soon=lambda: resync.ask()
     )
     durations, warm_start = Durations(), WarmStart()
+    due = DueTimes(clock, durations, statuses.subject_of)
+    calls = InFlightCalls()
+    rescheduling = Rescheduling(store, scheduler, registry, calls, due, clock)
     reconciler = JobReconciler(
-        store=store,
         scheduler=scheduler,
         registry=registry,
+        query=JobQuery(registry, durations, metrics, clock, calls, rescheduling.poll_again),
+        due=due,
+        rescheduling=rescheduling,
         writer=statuses,
-        durations=durations,
         metrics=metrics,
         clock=clock,
         tracing=tracing,
     )
+    connection_statuses = ConnectionStatusWriter(server.statuses, registry, clock, server.events, metrics)
     connections = ConnectionController(
-        api=server.reads,
-        registry=registry,
-        jobs=reconciler,
-        clock=clock,
-        writer=ConnectionStatusWriter(server.statuses, registry, clock, server.events, metrics),
-        namespaces=rules.namespaces,
+        server.reads, registry, rescheduling, clock, connection_statuses, rules.namespaces
     )
     resync = Resync(server.lists, store, clock, rules.namespaces, watch.restart)
     return Parts(
@@ -140,11 +146,14 @@ def wire(
         durations=durations,
         warm_start=warm_start,
         statuses=statuses,
+        rescheduling=rescheduling,
         reconciler=reconciler,
-        dispatcher=_dispatcher(scheduler, reconciler, clock),
+        dispatcher=_dispatcher(scheduler, reconciler, due, clock),
         connections=connections,
         resync=resync,
-        intake=Intake(server.reads, store, reconciler, warm_start, connections.on_event, clock, watch.listing),
+        intake=Intake(
+            server.reads, store, reconciler, rescheduling, warm_start, connections.on_event, clock, watch.listing
+        ),
     )
 
 
@@ -170,8 +179,7 @@ def _registry(
     )
 
 
-def _dispatcher(scheduler: Scheduler, reconciler: JobReconciler, clock: Clock) -> Dispatcher:
-    due = reconciler.due
+def _dispatcher(scheduler: Scheduler, reconciler: JobReconciler, due: DueTimes, clock: Clock) -> Dispatcher:
     return Dispatcher(
         scheduler,
         reconciler.work,

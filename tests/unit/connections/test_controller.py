@@ -17,13 +17,14 @@ from evs_operator.connections.verification import Verification
 from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.core.transitions import Transition
 from evs_operator.evs import errors
-from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.entry import Entry, Seen
+from evs_operator.jobs.store import Store
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 from evs_operator.runtime.intake import Intake
-from support.connections import ENDPOINT, World, conditions
+from support.connections import ENDPOINT, PROJECT, World, conditions
 
 LIST = "/apis/evs-operator.dev/v1alpha1/{}evsconnections"
 
@@ -37,10 +38,13 @@ class FakeReconciler:
         self.woken: list[str] = []
 
     def add(self, name: str, namespace: str = "team-a", **spec: Any) -> None:
-        self.jobs.append(Entry(name, namespace, name, spec=self.world.spec(**spec)))
+        self.jobs.append(Entry(name, namespace, name, Seen(spec=self.world.spec(**spec))))
 
     def jobs_of(self, key: ObjectKey) -> list[Entry]:
-        return [e for e in self.jobs if e.spec and self.world.registry.key_of(e.namespace, e.spec) == key]
+        return [e for e in self.jobs if e.seen.spec and self.world.registry.key_of(e.namespace, e.seen.spec) == key]
+
+    def idle_jobs_of(self, key: ObjectKey, project_id: str | None) -> list[Entry]:
+        return [e for e in self.jobs_of(key) if not e.place.busy and e.seen.spec and project_id in (None, PROJECT)]
 
     def wake(self, entries: Iterable[Entry]) -> None:
         self.woken += [entry.name for entry in entries]
@@ -491,7 +495,8 @@ async def test_a_fault_of_ours_with_one_connection_is_its_own_and_heals(
     intake = Intake(
         api=cast(KubeApi, care.world.api),
         store=Store(care.world.clock),
-        reconciler=cast(Any, care.reconciler),
+        reconciler=cast(Any, None),
+        rescheduling=cast(Any, care.reconciler),
         warm_start=cast(Any, None),
         take_connection=care.connections.on_event,
         clock=care.world.clock,

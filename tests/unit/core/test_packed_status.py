@@ -60,12 +60,12 @@ def test_a_store_gives_back_whole_what_it_packed(finished: bool) -> None:
     more = {"completionTime": "2026-02-03T09:15:02Z"} if finished else {}
     entry, _ = store.apply(None, {"metadata": metadata, "spec": {"jobId": "job-id-1"}, "status": large(1, **more)})
     assert entry is not None
-    assert entry.whole_status == large(1, **more)
-    assert bool(entry.bulk) is not finished
+    assert entry.seen.whole_status == large(1, **more)
+    assert bool(entry.seen.bulk) is not finished
     store.wrote(entry, large(2, **more), "2")
-    assert entry.whole_status == large(2, **more)
+    assert entry.seen.whole_status == large(2, **more)
     shrink(entry)
-    assert (entry.whole_status == {}) is finished
+    assert (entry.seen.whole_status == {}) is finished
 
 
 def test_a_thousand_large_statuses_fit_into_160_mib() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from evs_operator.api.spec import EvsJobSpec
-from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.entry import Entry
+from evs_operator.jobs.store import Store
 from evs_operator.kube.objects import ObjectKey
 from support.connections import World
 
@@ -83,9 +84,9 @@ class Jobs(RuleBasedStateMachine):
             assert found == {entry.uid for entry in self.store if self.means(entry, key)}
 
     def means(self, entry: Entry, key: ObjectKey) -> bool:
-        if entry.finished or entry.spec is None or entry.spec.suspend:
+        if entry.seen.finished or entry.seen.spec is None or entry.seen.spec.suspend:
             return False
-        return self.key_of(entry.namespace, entry.spec) == key
+        return self.key_of(entry.namespace, entry.seen.spec) == key
 
 
 Jobs.TestCase.settings = settings(max_examples=30, stateful_step_count=25)

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from evs_operator.cloud.budget import MOST_IN_FLIGHT, Budget
+from evs_operator.jobs.entry import Entry, Polling, Seen
 from evs_operator.jobs.queue.dispatcher import WORKERS, Dispatcher, Route
 from evs_operator.jobs.queue.lane import CallBudget, Lane
 from evs_operator.jobs.queue.scheduler import Scheduler
-from evs_operator.jobs.store import Entry
 
 
 class Clock:
@@ -22,7 +22,7 @@ class Clock:
 
 
 def entry(name: str, namespace: str = "ns", last_poll: float | None = None) -> Entry:
-    return Entry(uid=name, namespace=namespace, name=name, last_poll=last_poll)
+    return Entry(uid=name, namespace=namespace, name=name, polling=Polling(last_poll=last_poll))
 
 
 def new_lane() -> Lane:
@@ -43,7 +43,7 @@ def test_a_cancelled_and_a_deleted_entry_do_not_surface() -> None:
     scheduler.schedule(one, 10)
     scheduler.cancel(one)
     scheduler.schedule(two, 10)
-    two.deleted = True
+    two.seen = Seen(deleted=True)
     assert list(scheduler.pop_due(99)) == []
 
 
@@ -213,7 +213,7 @@ async def test_an_entry_deleted_while_it_waits_costs_no_call(running) -> None:  
     gone = entry("gone", "paused")
     engine.scheduler.schedule(gone, 1000.0)
     await engine.settle()
-    gone.deleted = True
+    gone.seen = Seen(deleted=True)
     engine.clock.now += 61.0
     await engine.settle()
     assert engine.worked == []

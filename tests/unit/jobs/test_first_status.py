@@ -145,7 +145,7 @@ def test_a_result_of_another_job_project_or_connection_counts_for_nothing_after_
         body = {"metadata": metadata, "spec": {"jobId": "the-job-id", **spec}, "status": done}
         entry, _ = Store(lambda: 0.0).apply(None, body)
         assert entry is not None
-        return entry.finished
+        return entry.seen.finished
 
     assert finished()
     assert finished(projectId="0" * 32, connectionRef={"name": "default"})

@@ -13,7 +13,7 @@ import pytest
 
 from evs_operator.api import spec as api_spec
 from evs_operator.core.schedule.durations import Durations
-from evs_operator.jobs import poll_history, query, reconciler, status_writer, store, warm_start
+from evs_operator.jobs import poll_history, query, reconciler, rescheduling, status_writer, store, warm_start
 from evs_operator.jobs.due_times import DueTimes
 from evs_operator.jobs.queue.lane import Lane
 from evs_operator.jobs.queue.scheduler import Scheduler
@@ -27,16 +27,16 @@ Seam = tuple[object, str]
 
 SEAMS: dict[str, Seam] = {
     "its spec is read": (store, "parse_spec"),
-    "its status is read": (Store, "_take_status"),
+    "its status is read": (store, "_with_status"),
     "the store takes it": (Store, "_update"),
-    "it is considered": (reconciler.JobReconciler, "consider"),
+    "it is considered": (rescheduling.Rescheduling, "consider"),
     "it is routed": (reconciler.JobReconciler, "_needs_call"),
     "it is put into a lane": (Lane, "push"),
     "its patience is asked": (DueTimes, "patience_of"),
-    "it is looked at while it waits": (DueTimes, "look_at"),
-    "its deadline is asked": (DueTimes, "deadline_of"),
+    "it is looked at while it waits": (DueTimes, "agenda"),
+    "its deadline is asked": (DueTimes, "_deadline_of"),
     "its next wait is asked": (DueTimes, "wait"),
-    "the cloud is asked": (query.JobQuery, "observe"),
+    "the cloud is asked": (query.JobQuery, "ask"),
     "an answer is taken": (poll_history, "history_after_poll"),
     "durations learn of it": (query, "teach"),
     "it is put into words for decide()": (status_writer.StatusWriter, "subject_of"),
@@ -59,7 +59,12 @@ UNTOLD = {
 def speaks_of_bad(value: object) -> bool:
     if isinstance(value, dict):
         return value.get("jobId") == "ns-bad00" or any(speaks_of_bad(inner) for inner in value.values())
-    inner = (getattr(value, "name", ""), getattr(value, "job_id", ""), getattr(value, "jitter_key", ""))
+    spec = getattr(value, "spec", None)
+    inner = (
+        getattr(value, "name", ""),
+        getattr(value, "job_id", getattr(spec, "job_id", "")),
+        getattr(value, "jitter_key", ""),
+    )
     return "bad" in inner or "ns-bad00" in inner
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from evs_operator.evs import errors
+from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.recovery import in_turns
-from evs_operator.jobs.store import Entry
 from evs_operator.kube.api import KubeError
 from support.engine_world import Call, CloudJob, World, in_world, most_in_any_window
 

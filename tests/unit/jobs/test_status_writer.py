@@ -14,8 +14,9 @@ from evs_operator.core.observation import JobSeen
 from evs_operator.core.plain_status import LEFT_OUT
 from evs_operator.evs.job import Job
 from evs_operator.jobs import status_writer as module
+from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.status_writer import StatusWriter
-from evs_operator.jobs.store import Entry, Store
+from evs_operator.jobs.store import Store
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.observe.metrics import Metrics
@@ -136,7 +137,7 @@ async def test_a_status_whose_text_is_refused_is_written_without_the_clouds_text
     assert _says(status, "Failed") | {"message": LEFT_OUT} == _says(status, "Failed")
     assert _says(status, "Ready")["reason"] == "JobFailed"
     assert "ns/job" in caplog.text
-    assert world.entry.finished
+    assert world.entry.seen.finished
 
 
 async def test_a_word_of_the_cloud_that_is_not_plain_is_left_out_too(world: World) -> None:
@@ -191,7 +192,7 @@ async def test_a_404_alone_is_no_deletion(world: World) -> None:
     world.api.refuse = lambda status: KubeError(404, "the server could not find the requested resource")
     with pytest.raises(KubeError):
         await world.see("SUCCESS")
-    assert not world.entry.deleted
+    assert not world.entry.seen.deleted
     assert world.store.get("uid-1") is world.entry
     assert world.lists == 1, "a list is asked whether it is gone"
     world.api.refuse = lambda status: None
@@ -204,7 +205,7 @@ async def test_a_read_that_is_404_after_a_conflict_is_no_deletion(world: World) 
     world.api.reads = [KubeError(404, "not found")]
     with pytest.raises(KubeError):
         await world.see("SUCCESS")
-    assert not world.entry.deleted
+    assert not world.entry.seen.deleted
     assert world.lists == 1
     await world.see("SUCCESS")
     assert world.api.written
@@ -216,7 +217,7 @@ async def test_a_deletion_that_the_watch_tells_of_ends_a_write_in_peace(world: W
     await asyncio.sleep(0)
     world.store.apply("DELETED", world.api.body())
     await writing
-    assert world.entry.deleted
+    assert world.entry.seen.deleted
     assert world.lists == 0
 
 
@@ -224,7 +225,7 @@ async def test_a_namesake_with_another_uid_means_that_ours_is_gone(world: World)
     world.api.uid = "uid-2"
     world.api.changes = 1
     await world.see("SUCCESS")
-    assert world.entry.deleted
+    assert world.entry.seen.deleted
     assert not world.api.written
 
 
@@ -232,10 +233,10 @@ async def test_a_deletion_by_time_to_live_that_is_404_is_tried_again(world: Worl
     world.api.refuse = lambda status: KubeError(404, "not found")
     with pytest.raises(KubeError):
         await world.writer.delete(world.entry)
-    assert not world.entry.deleted
+    assert not world.entry.seen.deleted
     world.api.refuse = lambda status: None
     await world.writer.delete(world.entry)
-    assert world.entry.deleted
+    assert world.entry.seen.deleted
 
 
 async def test_an_object_that_changes_under_thirty_writes_is_written_all_the_same(world: World) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from evs_operator.api.names import REQUESTED_AT
-from evs_operator.jobs.store import Change, Entry, Store, shrink
+from evs_operator.jobs.entry import Entry
+from evs_operator.jobs.store import Change, Store, shrink
 from support.memory import traced
 
 DONE = {"observedGeneration": 1, "jobId": "a" * 32, "completionTime": "2026-02-03T09:15:10Z", "jobStatus": "SUCCESS"}
@@ -33,17 +34,17 @@ def entry_of(store: Store, body: dict[str, Any]) -> tuple[Entry, Change]:
 def test_a_new_object_is_a_change() -> None:
     entry, change = entry_of(store_at(), evs_job())
     assert change is Change.SPEC
-    assert entry.spec is not None
-    assert entry.first_seen == 100.0
+    assert entry.seen.spec is not None
+    assert entry.seen.first_seen == 100.0
 
 
 def test_an_event_that_is_not_newer_is_ignored() -> None:
     store = store_at()
     entry_of(store, evs_job(5, 2))
     entry, change = entry_of(store, evs_job(5, 3))
-    assert (change, entry.generation) == (Change.NONE, 2)
+    assert (change, entry.seen.generation) == (Change.NONE, 2)
     entry, change = entry_of(store, evs_job(4, 4))
-    assert (change, entry.generation) == (Change.NONE, 2)
+    assert (change, entry.seen.generation) == (Change.NONE, 2)
 
 
 def test_the_echo_of_our_own_write_is_no_change() -> None:
@@ -60,7 +61,7 @@ def test_a_label_is_no_change_and_a_request_is_one() -> None:
     annotations = {"evs-operator.dev/requestedAt": "now"}
     entry, change = entry_of(store, evs_job(3, metadata={"annotations": annotations}))
     assert change is Change.SPEC
-    assert entry.request_open
+    assert entry.seen.request_open
 
 
 def test_a_deleted_object_stays_deleted_whatever_comes_later() -> None:
@@ -68,7 +69,7 @@ def test_a_deleted_object_stays_deleted_whatever_comes_later() -> None:
     entry_of(store, evs_job())
     entry, change = store.apply("DELETED", evs_job(9))
     assert entry is not None
-    assert (change, entry.deleted) == (Change.DELETED, True)
+    assert (change, entry.seen.deleted) == (Change.DELETED, True)
     assert store.apply("MODIFIED", evs_job(8)) == (None, Change.NONE)
     assert len(store) == 0
 
@@ -94,31 +95,31 @@ def test_a_list_removes_what_it_does_not_show_unless_it_is_younger() -> None:
 def test_another_job_id_starts_anew_and_drops_what_was_pending() -> None:
     store = store_at()
     entry, _ = entry_of(store, evs_job(status=DONE))
-    assert entry.finished
+    assert entry.seen.finished
     entry_of(store, evs_job(2, 2, spec={"jobId": "b" * 32}, status=DONE))
-    assert (entry.anew, entry.finished) == (True, False)
+    assert (entry.seen.retargeted, entry.seen.finished) == (True, False)
 
 
 def test_a_change_of_polling_does_not_start_anew() -> None:
     store = store_at()
     entry, _ = entry_of(store, evs_job(status=DONE))
     entry_of(store, evs_job(2, 2, spec={"ttlSecondsAfterFinished": 5}, status=DONE))
-    assert (entry.anew, entry.finished) == (False, True)
+    assert (entry.seen.retargeted, entry.seen.finished) == (False, True)
 
 
 def test_a_finished_entry_knows_without_its_status_that_it_is_settled() -> None:
     store = store_at()
     entry, _ = entry_of(store, evs_job(status=DONE))
     shrink(entry)
-    assert entry.status == {}
-    assert (entry.finished, entry.observed_generation) == (True, 1)
+    assert entry.seen.status == {}
+    assert (entry.seen.finished, entry.seen.observed_generation) == (True, 1)
 
 
 def test_a_status_that_somebody_emptied_is_a_foreign_write_and_the_end_is_asked_for_again() -> None:
     store = store_at()
     entry, _ = entry_of(store, evs_job(status=DONE))
     assert entry_of(store, evs_job(2, status={"observedGeneration": 1}))[1] is Change.FOREIGN
-    assert (entry.finished, entry.spoiled, entry.completion) == (False, True, DONE["completionTime"])
+    assert (entry.seen.finished, entry.seen.spoiled, entry.seen.completion) == (False, True, DONE["completionTime"])
 
 
 def test_a_list_that_shows_an_older_version_leaves_a_doubt_and_a_read_is_the_truth() -> None:
@@ -128,9 +129,9 @@ def test_a_list_that_shows_an_older_version_leaves_a_doubt_and_a_read_is_the_tru
     assert entry_of(store, evs_job(5, generation=2))[1] is Change.NONE  # an event that comes late
     listed = evs_job(5, generation=2, spec={"deadlineSeconds": 7})
     assert store.apply(None, listed) == (entry, Change.DOUBT)
-    assert (entry.resource_version, entry.generation) == ("9", 3)
+    assert (entry.seen.resource_version, entry.seen.generation) == ("9", 3)
     assert store.apply("MODIFIED", listed, fresh=True)[1] is Change.SPEC
-    assert (entry.resource_version, entry.generation) == ("5", 2)
+    assert (entry.seen.resource_version, entry.seen.generation) == ("5", 2)
     assert entry_of(store, evs_job(6, generation=3))[1] is Change.SPEC
 
 
@@ -147,8 +148,8 @@ def test_what_was_deleted_and_is_brought_back_is_taken_once_it_was_read() -> Non
 
 def test_a_spec_that_cannot_be_read_keeps_the_entry_and_says_why() -> None:
     entry, _ = entry_of(store_at(), evs_job(spec={"jobId": "!"}))
-    assert entry.spec is None
-    assert "spec.jobId" in entry.spec_error
+    assert entry.seen.spec is None
+    assert "spec.jobId" in entry.seen.spec_error
 
 
 def test_what_is_no_object_is_refused_with_a_declared_error() -> None:
@@ -173,5 +174,5 @@ def test_of_an_object_of_a_megabyte_a_few_kilobytes_are_kept() -> None:
             store.apply("ADDED", json.loads(json.dumps(body)))
             del body, foreign
         assert held() < 20 * 16 * 1024
-    assert all(entry.status == {"jobId": "x", "conditions": []} for entry in store)
-    assert all(len(entry.requested_at or "") == 1024 for entry in store)
+    assert all(entry.seen.status == {"jobId": "x", "conditions": []} for entry in store)
+    assert all(len(entry.seen.requested_at or "") == 1024 for entry in store)

@@ -113,7 +113,7 @@ def test_an_object_that_changed_under_every_write_is_tried_again_within_seconds(
         at = world.told_at("job", "JobSucceeded")
         assert at is not None
         assert at < 62.5
-        assert entry.finished
+        assert entry.seen.finished
 
     in_world(main)
 

@@ -13,7 +13,7 @@ import pytest
 
 from evs_operator.api.conditions import timestamp
 from evs_operator.evs import errors
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 from support.engine_world import Call, CloudJob, World, in_world
 
 NEVER = CloudJob(0.0, 1e6)
@@ -81,7 +81,7 @@ def test_a_deadline_is_told_on_time_of_a_job_that_runs(shortage: Callable[[World
         job = world.add("job", NEVER, spec={"deadlineSeconds": 40})
         await world.run(5.0 + after)
         shortage(world)
-        world.reconciler.wake([job])
+        world.rescheduling.wake([job])
         await world.run(45.0 - (world.loop.now - seen))
         told = world.told_at("job", "DeadlineExceeded")
         assert told is not None
@@ -112,9 +112,9 @@ async def waiting(world: World, shortage: Callable[[World], None], **spec: objec
     await world.run(15.0)
     shortage(world)
     await world.run(3.0)
-    world.reconciler.wake([job])
+    world.rescheduling.wake([job])
     await world.run(2.0)
-    assert job.ticket, "it waits in its lane"
+    assert job.place.ticket, "it waits in its lane"
     return job
 
 
@@ -145,7 +145,7 @@ def test_a_changed_spec_is_observed_while_the_job_waits(shortage: Callable[[Worl
         world.change(job, polling={"minIntervalSeconds": 7})
         await world.run(ON_TIME)
         assert world.status_of("job")[-1]["observedGeneration"] == 2
-        assert job.ticket, "it still waits for its call"
+        assert job.place.ticket, "it still waits for its call"
 
     in_world(main)
 
@@ -217,7 +217,7 @@ def test_a_job_that_a_person_must_act_on_costs_nothing_at_its_deadline() -> None
         await world.run(15.0)
         assert looks <= 2
         assert world.told_at("job", "DeadlineExceeded") is None
-        assert job.due > world.clock()
+        assert job.place.due > world.clock()
 
     in_world(main)
 
@@ -244,9 +244,9 @@ async def hanging(world: World, under_way: float, **spec: object) -> Entry:
     job = world.add("job", NEVER, spec=spec)
     await world.run(1.0)
     world.cloud.hung.add("one")
-    world.reconciler.wake([job])
+    world.rescheduling.wake([job])
     await world.run(under_way)
-    assert job.busy
+    assert job.place.busy
     return job
 
 
@@ -305,7 +305,7 @@ def test_a_deadline_is_told_on_time_while_a_call_hangs_and_once(unseen: bool) ->
         else:
             job = await hanging(world, 1.0, deadlineSeconds=12)
         await world.run(16.0 - world.loop.now)
-        assert job.busy
+        assert job.place.busy
         told = world.told_at("job", "DeadlineExceeded")
         assert told is not None
         assert 11.0 <= told <= 12.0 + ON_TIME
@@ -321,12 +321,12 @@ def test_a_connection_that_is_corrected_or_removed_while_a_call_hangs_is_looked_
         job = await hanging(world, 5.0)
         world.cloud.jobs[job.uid] = CloudJob(0.0, 0.0)
         key = next(iter(world.registry)).key
-        affected = world.reconciler.jobs_of(key)
+        affected = world.rescheduling.jobs_of(key)
         if removed:
             world.registry.remove(key)
         else:
             world.connect("ns", token="another")
-        world.reconciler.wake(affected)
+        world.rescheduling.wake(affected)
         changed = world.loop.now
         await world.run(ON_TIME)
         told = world.told_at("job", "ConnectionNotFound" if removed else "JobSucceeded")

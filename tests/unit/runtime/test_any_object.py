@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evs_operator.api.names import REQUESTED_AT
 from evs_operator.api.status import EvsJobStatus, SubJobCounts, SubJobStatus
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 from evs_operator.observe.metrics import Snapshot
 from evs_operator.runtime import snapshot
 from support.engine_world import CloudJob, World, in_world

@@ -11,7 +11,7 @@ import pytest
 
 from evs_operator.api.names import FIELD_MANAGER
 from evs_operator.evs import errors
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 from evs_operator.kube.api import KubeError
 from evs_operator.kube.foreign_writes import ForeignWrites, last_writer
 from support.engine_world import CloudJob, World, in_world
@@ -42,7 +42,7 @@ class House:
             "uid": entry.uid,
             "namespace": entry.namespace,
             "name": entry.name,
-            "generation": entry.generation,
+            "generation": entry.seen.generation,
             "resourceVersion": str(self.world.api.version),
             "managedFields": fields,
         }
@@ -92,7 +92,7 @@ def test_a_status_that_was_overwritten_is_put_right_at_once_without_a_call(
         ]
         await world.run(300.0)
         assert len(world.api.writes) == writes + 1
-        assert not entry.finished
+        assert not entry.seen.finished
 
     in_world(main)
 
@@ -107,7 +107,7 @@ def test_the_verdict_of_a_finished_job_that_was_overwritten_is_asked_for_again(
         entry = world.add("job", CloudJob(0.0, 10.0))
         await world.run(60.0)
         right, calls = house.stored(entry), len(world.cloud.calls)
-        assert entry.finished
+        assert entry.seen.finished
         world.store.get(entry.uid)
         house.overwrite(entry, DAMAGE[damage](right) if damage != "a forged end" else {**right, "failReason": "forged"})
         await world.run(5.0)
@@ -118,7 +118,7 @@ def test_the_verdict_of_a_finished_job_that_was_overwritten_is_asked_for_again(
             c["type"]: c["status"] for c in right["conditions"]
         }
         assert len(world.cloud.calls) == calls + 1
-        assert entry.finished
+        assert entry.seen.finished
         assert "overwritten by 'kubectl-edit'" in warnings(caplog)[0]
         await world.run(400.0)
         assert len(world.cloud.calls) == calls + 1
@@ -150,7 +150,7 @@ def test_two_that_overwrite_each_other_do_not_do_so_for_all_they_can(caplog: pyt
         right = house.stored(entry)
         writes, calls = len(world.api.writes), len(world.cloud.calls)
         for number in range(600):
-            if house.world.store.get(entry.uid) is not None and entry.ours is None:
+            if house.world.store.get(entry.uid) is not None and entry.seen.ours is None:
                 house.overwrite(entry, {**right, "jobStatus": f"FAIL{number}"}, "rival")
             await world.run(1.0)
         polls = len(world.cloud.calls) - calls  # which put it right too

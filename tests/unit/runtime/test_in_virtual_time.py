@@ -76,7 +76,7 @@ def test_a_call_that_was_granted_before_the_429_is_not_made_after_it() -> None:
         budget, made = next(iter(world.registry)).budget, len(world.cloud.calls)
         assert budget.take(world.clock()) == 0.0
         budget.throttled(world.clock(), 60.0, sent=world.clock() - 0.1)
-        entry.poll_at = world.clock()
+        entry.polling.poll_at = world.clock()
         await world.reconciler.work(entry, budget)
         assert len(world.cloud.calls) == made
         await world.run(62.0)
@@ -194,7 +194,7 @@ def test_a_repaired_secret_brings_no_herd_and_the_most_urgent_first() -> None:
         world.api.secrets = dict.fromkeys(world.api.secrets, "right")
         connection = next(iter(world.registry))
         assert await world.registry.refresh(connection)
-        world.reconciler.wake(world.reconciler.jobs_of(connection.key))
+        world.rescheduling.wake(world.rescheduling.jobs_of(connection.key))
         await world.run(60.0)
         right = [call for call in world.cloud.calls if call.token == "right"]
         assert most_in_any_window([call.at for call in right], 1.0) <= 16

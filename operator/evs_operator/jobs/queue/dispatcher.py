@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 from evs_operator.observe.wording import Ours
 
 from .lane import CallBudget, Lane, Patience
@@ -110,10 +110,10 @@ class Dispatcher:
         now = self._now()
         if self._stopping:
             return _IDLE
-        came = [entry for entry in self._scheduler.pop_due(now) if not entry.busy and self._enqueue(entry, now)]
+        came = [entry for entry in self._scheduler.pop_due(now) if not entry.place.busy and self._enqueue(entry, now)]
         while self._free and self._shared_busy < self._workers:
             entry, ticket = self._free.popleft()
-            if entry.ticket == ticket:
+            if entry.place.ticket == ticket:
                 self._hand_over(entry, None)
         wait = _IDLE
         for key, lane in list(self._lanes.items()):
@@ -123,7 +123,7 @@ class Dispatcher:
             if not lane.waits and not lane.in_flight:
                 del self._lanes[key]
         for entry in came:
-            if entry.ticket:
+            if entry.place.ticket:
                 self._remind(entry)
         due = self._scheduler.next_due()
         return wait if due is None else min(wait, max(0.0, due - self._now()))
@@ -132,7 +132,7 @@ class Dispatcher:
         """Return the due time of the EvsJob that waits longest, None where none waits."""
         dues = [due for lane in self._lanes.values() if (due := lane.oldest_due()) is not None]
         if self._free:
-            dues.append(self._free[0][0].due)
+            dues.append(self._free[0][0].place.due)
         return min(dues, default=None)
 
     def unserved(self) -> float:
@@ -140,7 +140,7 @@ class Dispatcher:
         now = self._now()
         waits = [lane.unserved(now) for lane in self._lanes.values()]
         if self._free:
-            waits.append(max(now - self._free[0][0].due, 0.0))
+            waits.append(max(now - self._free[0][0].place.due, 0.0))
         return max(waits, default=0.0)
 
     @property
@@ -162,9 +162,9 @@ class Dispatcher:
         One that we stumble over waits for none: a worker says so in its status.
         """
         try:
-            return self._put(entry, None if entry.fault else self._route_of(entry), now)
+            return self._put(entry, None if entry.polling.fault else self._route_of(entry), now)
         except Exception as fault:  # noqa: BLE001  # of whatever kind: it concerns this EvsJob alone
-            entry.ticket = 0
+            entry.place.ticket = 0
             self._stumbled(entry, "not scheduled", fault)
             return False
 
@@ -177,8 +177,8 @@ class Dispatcher:
     def _put(self, entry: Entry, route: Route | None, now: float) -> bool:
         ticket = next(self._tickets)
         if route is None:
-            entry.ticket = ticket
-            entry.due = now
+            entry.place.ticket = ticket
+            entry.place.due = now
             self._free.append((entry, ticket))
             return False
         key, budget = route
@@ -220,7 +220,7 @@ class Dispatcher:
         shared = lane is None or lane.in_flight > 0
         if lane is not None:
             lane.in_flight += 1
-        entry.busy, entry.ticket = True, 0
+        entry.place.busy, entry.place.ticket = True, 0
         self._busy += 1
         self._shared_busy += shared
         self._queue.put_nowait((entry, lane, shared))
@@ -236,7 +236,7 @@ class Dispatcher:
             except Exception as fault:  # noqa: BLE001  # the worker serves all
                 self._stumbled(entry, "not processed", fault)
             finally:
-                entry.busy = False
+                entry.place.busy = False
                 self._busy -= 1
                 self._shared_busy -= shared
                 if lane is not None:

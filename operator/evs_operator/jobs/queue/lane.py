@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from evs_operator.core.schedule.price import DueQueue, Price
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 
 Patience = Callable[[Entry, float], float]
 """Seconds that an EvsJob can wait while a call costs the price given (seconds of unnoticed end)."""
@@ -59,13 +59,13 @@ class Lane:
 
     def push(self, entry: Entry, ticket: int) -> None:
         """Add an EvsJob that is due."""
-        entry.ticket = ticket
+        entry.place.ticket = ticket
         queue = self._turns.setdefault(entry.namespace, DueQueue())
-        self._since[ticket] = (entry, entry.due)
-        last = entry.last_poll
-        if last is None and entry.history is not None:
-            last = entry.history.last_poll
-        if last is None or entry.request_open:
+        self._since[ticket] = (entry, entry.place.due)
+        last = entry.polling.last_poll
+        if last is None and entry.polling.history is not None:
+            last = entry.polling.history.last_poll
+        if last is None or entry.seen.request_open:
             queue.push_first((entry, ticket))
         else:
             queue.push((entry, ticket), last, self._patience(entry, self._price.value))
@@ -78,7 +78,7 @@ class Lane:
             if served is None:
                 continue
             entry, ticket = served.item
-            waits = entry.ticket == ticket and not entry.deleted
+            waits = entry.place.ticket == ticket and not entry.seen.deleted
             self._since.pop(ticket, None)
             if len(queue):
                 self._turns[namespace] = queue
@@ -86,7 +86,7 @@ class Lane:
                     self._turns.move_to_end(namespace, last=False)
             if not waits:
                 continue
-            entry.ticket = 0
+            entry.place.ticket = 0
             if served.urgency is not None:
                 self._price.served(served.urgency)
             self.served_at = now
@@ -97,7 +97,7 @@ class Lane:
         """Return the due time of the EvsJob that came into the lane first, None where nobody waits."""
         while self._since:
             ticket, (entry, due) = next(iter(self._since.items()))
-            if entry.ticket == ticket and not entry.deleted:
+            if entry.place.ticket == ticket and not entry.seen.deleted:
                 return due
             del self._since[ticket]
         return None

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from evs_operator.jobs.store import Entry
+from evs_operator.jobs.entry import Entry
 
 _FEW: Final = 1000
 
@@ -31,7 +31,7 @@ class Scheduler:
 
     def schedule(self, entry: Entry, due: float) -> None:
         """Make `due` the only time at which the entry surfaces."""
-        entry.due = due
+        entry.place.due = due
         self.remind(entry, due)
 
     def remind(self, entry: Entry, at: float) -> None:
@@ -39,8 +39,8 @@ class Scheduler:
         self.cancel(entry)
         if not self._heap or at < self._heap[0][0]:
             self.wake.set()
-        entry.due_seq = next(self._sequence)
-        heapq.heappush(self._heap, (at, entry.due_seq, entry))
+        entry.place.due_seq = next(self._sequence)
+        heapq.heappush(self._heap, (at, entry.place.due_seq, entry))
         if self._left > max(len(self._heap) // 2, _FEW):
             self._heap = [item for item in self._heap if _is_valid(item)]
             heapq.heapify(self._heap)
@@ -48,16 +48,16 @@ class Scheduler:
 
     def cancel(self, entry: Entry) -> None:
         """Let the entry not surface again until it is scheduled."""
-        if entry.due_seq:
+        if entry.place.due_seq:
             self._left += 1
-        entry.due_seq = 0
+        entry.place.due_seq = 0
 
     def pop_due(self, now: float) -> Iterator[Entry]:
         """Take out, oldest first, the entries that are due."""
         while self._heap and self._heap[0][0] <= now:
             entry = self._heap[0][2]
             if self._pop():
-                entry.due_seq = 0
+                entry.place.due_seq = 0
                 yield entry
 
     def next_due(self) -> float | None:
@@ -71,11 +71,11 @@ class Scheduler:
     def _pop(self) -> bool:
         item = heapq.heappop(self._heap)
         valid = _is_valid(item)
-        if item[1] != item[2].due_seq:
+        if item[1] != item[2].place.due_seq:
             self._left -= 1
         return valid
 
 
 def _is_valid(item: tuple[float, int, Entry]) -> bool:
     _, sequence, entry = item
-    return entry.due_seq == sequence and not entry.deleted
+    return entry.place.due_seq == sequence and not entry.seen.deleted
