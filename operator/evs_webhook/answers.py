@@ -7,10 +7,9 @@ of the process; the last view says which.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -19,9 +18,9 @@ from evs_operator.kube.encoding import encoded
 
 from .problems import Problem
 from .sightings import Sighting
+from .waiters import Waiter, Word
 
 EVENT_STREAM: Final = "text/event-stream"
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +48,12 @@ def wants_stream(request: Request) -> bool:
     return any(kind.partition(";")[0].strip() == EVENT_STREAM for kind in kinds)
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
-    """Return what a wait comes to, None if the caller hung up before."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for one in (task, gone):
-            one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-
-
-async def _hung_up(request: Request) -> None:
+async def free_if_gone(request: Request, waiter: Waiter) -> None:
+    """Have a waiter leave once its caller has hung up; until cancelled."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    request.scope["state"]["hung_up"] = True
+    waiter.say(Word.LEAVE)
 
 
 async def last_of(first: Sighting, versions: AsyncIterator[Sighting | None]) -> Sighting:

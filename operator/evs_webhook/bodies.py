@@ -1,6 +1,6 @@
 """The body of a POST: the cloud's answer to an operation, a job of the cloud, or the manifest of an EvsJob.
 
-Bounded before it is held: 1 MiB, 64 levels, 20 seconds, and a number of large ones at a time, which only those may send
+Bounded before it is held: 1 MiB, 64 levels, 10 seconds, and a number of large ones at a time, which only those may send
 who may create EvsJobs. What is understood becomes a manifest that the API server judges; nothing
 of the cloud's answer but the job id goes into it.
 """
@@ -26,7 +26,7 @@ from .queries import Query
 
 MOST_BYTES: Final = 1024 * 1024
 MOST_LEVELS: Final = 64
-SECONDS: Final = 20.0
+SECONDS: Final = 10.0
 SMALL: Final = 64 * 1024
 """Bytes that anybody may send; more only whoever may create EvsJobs."""
 MOST_LARGE: Final = 64

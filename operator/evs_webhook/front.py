@@ -65,7 +65,9 @@ class Front:
         except TimeoutError:  # a caller that does not read what it asked for
             facts["gave_up"] = "yes"
         finally:
-            self._note(scope["method"], facts, sent.status or _NO_ANSWER, time.monotonic() - began)
+            status = _NO_ANSWER if "hung_up" in facts or not sent.status else sent.status
+            # Later: if one end wakes hundreds, the next answer goes before the line about this one.
+            asyncio.get_running_loop().call_soon(self._note, scope["method"], facts, status, time.monotonic() - began)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, sent: _Sent) -> None:
         try:
@@ -85,6 +87,6 @@ class Front:
         route, waited = facts["route"], "waited" in facts
         self._metrics.answered(route, status, seconds, waited=waited)
         extra = {"route": route, "code": status, "seconds": round(seconds, 3)}
-        if "evsjob" in facts:
-            extra["evsjob"] = facts["evsjob"]
+        place = "evsjob" if "evsjob" in facts else "namespace"
+        extra |= {place: facts[place]} if place in facts else {}
         _log.info("%s %s: %d in %.3f s", method if method in _METHODS else "?", route, status, seconds, extra=extra)

@@ -6,6 +6,7 @@ waiter, so that nothing is missed, goes on with what the caller's own token show
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from .access import Caller, caller_of
-from .answers import Goal, about, json_answer, last_of, stream, unless_gone, wants_stream
+from .answers import Goal, about, free_if_gone, json_answer, last_of, stream, wants_stream
 from .bodies import Bodies
 from .following import follow
 from .jobs import Jobs
@@ -135,6 +136,7 @@ class _Requests:
         async with self._bodies.wanted(request, namespace, query, admit) as wanted:
             if seconds and (refusal := self._waiters.refusal(namespace)):
                 raise refusal
+            request.scope["state"]["evsjob"] = f"{namespace}/{wanted.name}"
             seen, made = await self._jobs.make(caller, namespace, wanted)
         place = {"Location": f"/v1/namespaces/{namespace}/evsjobs/{wanted.name}"}
         goal = Goal(ended_as(wanted.job_id), lambda seen: 201 if made else 200, lambda seen: place)
@@ -191,11 +193,17 @@ class _Requests:
         with self._metrics.waiting():
             async with aclosing(versions):
                 if wants_stream(it.request):
-                    await it.respond(stream(first, versions, it.goal.status(first), it.goal.headers(first)))
+                    status = it.goal.status(first) if it.request.method == "POST" else 200  # as EventSource wants it
+                    await it.respond(stream(first, versions, status, it.goal.headers(first)))
                     return
-                last = await unless_gone(it.request, last_of(first, versions))
-        if last is None:
-            return
+                gone = asyncio.ensure_future(free_if_gone(it.request, it.waiter))
+                try:
+                    await self._answer(it, await last_of(first, versions))
+                finally:
+                    gone.cancel()
+
+    async def _answer(self, it: _Wait, last: Sighting) -> None:
+        """Answer with the last version of a wait: no step here lets another waiter in before it."""
         if self._waiters.stopping and not it.goal.ended(last):
             await it.respond(json_answer(last.view, 202, {**it.goal.headers(last), "Retry-After": "1"}))
             return
@@ -205,7 +213,7 @@ class _Requests:
         """Return namespace and name of the path, "" without a name; note them for the log."""
         namespace, name = str(request.path_params["namespace"]), request.path_params.get("name")
         check_path(namespace, name, self._settings.namespaces)
-        request.scope["state"]["evsjob"] = f"{namespace}/{name or ''}"
+        request.scope["state"].update({"evsjob": f"{namespace}/{name}"} if name else {"namespace": namespace})
         return namespace, name or ""
 
     def _seconds(self, request: Request, query: Query) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis.checks import CHECKS
 from schemathesis.generation import GenerationMode
 
+from support.operator_process import ROOT
 from support.webhook import WebhookProcess, start_webhook
 
 pytestmark = pytest.mark.controlplane
@@ -27,8 +30,13 @@ CONFORMING = (
 
 @pytest.fixture(scope="module")
 def plain(webhook_kubeconfig: Path) -> Iterator[WebhookProcess]:
-    with start_webhook(webhook_kubeconfig, "--max-wait-seconds", "1") as running:
+    """Give a webhook whose lines of the log are checked, as they are documented, at the end."""
+    line = Draft202012Validator(json.loads((ROOT / "docs" / "reference" / "log-line.schema.json").read_text()))
+    with start_webhook(webhook_kubeconfig, "--max-wait-seconds", "1", "--log-format", "json") as running:
         yield running
+        lines = [json.loads(one) for one in running.log.rpartition("\n")[0].splitlines()]
+        assert len(lines) > 100
+        assert [(error.message, one) for one in lines for error in line.iter_errors(one)] == []
 
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
