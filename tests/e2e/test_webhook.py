@@ -213,10 +213,14 @@ def test_an_end_of_the_job_before_is_not_told_to_who_waits_for_the_next(
         assert "another job" in _problem(waits.result(20), 409)
 
 
-def test_who_hangs_up_frees_the_place(webhook: WebhookProcess, sender: str, namespace: str, api: Api) -> None:
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_who_hangs_up_frees_the_place(
+    webhook: WebhookProcess, sender: str, namespace: str, api: Api, accept: str
+) -> None:
     api.make(namespace, "a")
     connection = webhook.connect()
-    connection.request("GET", _jobs(namespace, "a", "wait=1m"), headers={"Authorization": f"Bearer {sender}"})
+    headers = {"Authorization": f"Bearer {sender}", "Accept": accept}
+    connection.request("GET", _jobs(namespace, "a", "wait=1m"), headers=headers)
     until_waiting(webhook, 1)
     connection.close()
     until_waiting(webhook, 0)

@@ -145,6 +145,13 @@ def test_a_name_that_passes_is_one_segment_of_a_path(namespace: str, name: str) 
         assert ".." not in name
 
 
+def test_a_namespace_that_is_not_served_is_404() -> None:
+    check_path("team-a", "a", ("team-a", "team-b"))
+    with pytest.raises(Problem, match="is not served by this webhook") as refused:
+        check_path("team-c", "a", ("team-a", "team-b"))
+    assert refused.value.status == 404
+
+
 @given(st.lists(st.text(alphabet=st.characters(max_codepoint=255), max_size=40), max_size=3))
 def test_a_token_that_passes_is_one_word_of_its_alphabet(values: list[str]) -> None:
     headers = Headers(raw=[(b"authorization", value.encode("latin-1")) for value in values])
