@@ -119,15 +119,15 @@ class Budget:
 
     def failed(self, error: errors.CloudError, now: float, sent: float) -> None:
         """Take what a call that was taken here and went at `sent` met instead of its job."""
-        if error.shared or error.signing_in:
-            self.unused()  # EVS was not asked
-        elif isinstance(error, errors.RateLimited):
+        if not error.by_evs:
+            self.unused()
+        elif error.throttles:
             self.throttled(now, error.retry_after, sent)
-        elif isinstance(error, errors.Unreachable | errors.PollTimeout):
+        elif error.unanswered:
             self.unanswered(sent)
         else:
             self.answered(now, sent)
-            if error.retry_after and not isinstance(error, errors.AccessKeyLocked):
+            if error.retry_after and not error.locks:
                 self.hold(now + error.retry_after)
 
     def hold(self, until: float) -> None:

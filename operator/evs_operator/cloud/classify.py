@@ -206,7 +206,7 @@ def _with_wait(
 ) -> errors.CloudError:
     """Note in an error for how long nobody shall ask, where the answer says so; a lock lasts as long as it lasts."""
     named = _retry_after(headers, now)
-    if named is None and found is not None and isinstance(error, errors.RateLimited):
+    if named is None and found is not None and error.throttles:
         named = _told_in_words(found)
     if named is not None:
         error.retry_after = max(named, error.retry_after or 0.0)

@@ -128,8 +128,8 @@ class EvsClient:
             return
         try:
             await self.get_job(project_id or NO_ID, NO_ID)
-        except (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected) as error:
-            if error.signing_in:
+        except errors.CloudError as error:
+            if error.signing_in or not error.accepts:
                 raise
 
     async def _exchange(self, request: httpx.Request, auth: httpx.Auth) -> httpx.Response:

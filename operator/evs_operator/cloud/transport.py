@@ -26,11 +26,6 @@ from .wire import Answer, Wire, public_trust, read_within, too_long
 __all__ = ["CloudTransport", "OnCall", "public_trust"]
 
 _JOB_PATH: Final = "/jobs/"
-_UNANSWERED: Final[tuple[tuple[type[errors.CloudError], str], ...]] = (
-    (errors.PollTimeout, "timeout"),
-    (errors.Unreachable, "unreachable"),
-    (errors.InvalidResponse, "invalid"),
-)
 
 OnCall = Callable[[str, str, float], None]
 """Called with the operation (get_job, create_token), the HTTP status or what kept it away, and seconds it took."""
@@ -88,8 +83,7 @@ class CloudTransport(httpx.AsyncBaseTransport):
             response = await self._answer(request, where)
             code = str(response.status_code)
         except errors.CloudError as error:
-            # one that was not allowed was not made
-            code = "" if isinstance(error, errors.EndpointRefused) else _code_of(error)
+            code = error.counted_as
             raise
         finally:
             if self._on_call is not None and code:
@@ -135,11 +129,6 @@ class CloudTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
-
-
-def _code_of(error: errors.CloudError) -> str:
-    """Name what kept an answer away, as metrics count it."""
-    return next((word for kind, word in _UNANSWERED if isinstance(error, kind)), "invalid")
 
 
 def _unreachable(where: str, error: BaseException) -> errors.Unreachable:

@@ -38,8 +38,6 @@ _CLIENTS: Final = 16
 """Clients of a connection that are kept, one for each namespace and project."""
 _GOES: Final = 120.0
 """Seconds for which an answer about one project says that trouble with another is that project's alone."""
-_SHOWN = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.ENDPOINT_INVALID})
-"""Troubles on the way to the cloud that a connection tells, beside its jobs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -171,17 +169,17 @@ class Caller:
 
     def _troubled(self, error: errors.CloudError) -> None:
         self._session.reach.failed(error, self._now())
-        trouble = trouble_of(error, self._identity.redact)
-        if trouble.reason not in _SHOWN:
-            if not isinstance(error, errors.PassingError):
+        if not error.of_connection:
+            if not error.heals:
                 self._went_through()
             return
         if self._identity.goes_elsewhere(self._asker.project, _GOES):
             return  # one project's trouble is not the connection's
+        trouble = trouble_of(error, self._identity.redact)
         if self._session.trouble is None:
             self._session.trouble_since = self._now()
         known = self._session.trouble
-        if known is None or known.reason is not trouble.reason or (known != trouble and _is_ours(error)):
+        if known is None or known.reason is not trouble.reason or (known != trouble and _is_same_for_all(error)):
             self._session.trouble = trouble
             self._on_change(self._session)
 
@@ -192,9 +190,9 @@ class Caller:
             self._on_change(self._session)
 
 
-def _is_ours(error: errors.CloudError) -> bool:
-    """Tell whether an error says the same for the same cause: no words of a server are in it."""
-    return isinstance(error, errors.Unreachable)
+def _is_same_for_all(error: errors.CloudError) -> bool:
+    """Return whether every call of the connection meets the same, so that other words are another cause."""
+    return error.met_by is errors.MetBy.SAME_CONNECTION
 
 
 def title(key: ObjectKey) -> str:

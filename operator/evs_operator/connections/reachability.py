@@ -57,7 +57,7 @@ class Reach:
         """Note what a call met."""
         if error.http_status is not None and not error.signing_in:
             self.got_through()
-        elif not (isinstance(error, errors.Unreachable) and error.mistaken):
+        elif not error.mistaken:
             self.since, self.told = None, False
         elif self.since is None:
             self.since = now

@@ -110,5 +110,5 @@ def trouble_of(error: errors.CloudError, redact: Redact) -> Trouble:
     status = f"HTTP {error.http_status}" if error.http_status is not None else ""
     code = redact(error.code) if error.code and error.code != str(error.http_status) else ""
     head = " ".join(part for part in (status, code) if part) or str(reason)
-    advice = error.advice or (_LOCKED if isinstance(error, errors.AccessKeyLocked) else "")
+    advice = error.advice or (_LOCKED if error.locks else "")
     return Trouble(reason, head, error.told(redact), advice)

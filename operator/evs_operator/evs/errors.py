@@ -18,18 +18,32 @@
         └── Rejected            any other 4xx
 
 An HTTP error never says that the job failed (docs/reference/jobs-api.md#errors).
+
+What an error means is declared here and nowhere else: each class says in its attributes how it differs from
+`CloudError`. Who meets an error asks for the attribute, and never lists classes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from enum import Enum
+from typing import ClassVar, Final
 
 MESSAGE_LIMIT: Final = 512
 """Characters of a message."""
 
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
+
+
+class MetBy(Enum):
+    """Who else would meet what one call met, while it is not known yet whether the credential is good."""
+
+    NOBODY = "the next call finds out for itself"
+    SAME_PROJECT = "calls about the same project by the same connection"
+    SAME_CONNECTION = "all calls by the same connection"
+    SAME_CREDENTIAL = "all calls with the same credential"
+    REFUSED = "all calls that the refusal of the credential keeps from going"
 
 
 class CloudError(Exception):
@@ -40,8 +54,31 @@ class CloudError(Exception):
     `http_status` and `request_id` are None if no answer came.
     `retry_after`: seconds in which nobody is to ask with this credential, None if the answer names none.
     `signing_in`: it was not EVS that was asked, but who issues tokens or keys. `shared`: another call met it, this one
-    was not made. `advice` says what to do where that is not the usual.
+    was not made. `advice` says what to do if that is not the usual. `of_project`: only this project was refused, and
+    nothing says that others would be. `proven`: the credential is known to be good for other projects. `mistaken`: DNS
+    knows no such name, or the certificate is not trusted, so what was written may be wrong.
     """
+
+    heals: ClassVar[bool] = False
+    """It passes without a person: ask again with back-off."""
+    needs_person: ClassVar[bool] = False
+    """A person must act: ask slowly."""
+    about_credential: ClassVar[bool] = False
+    """The credential is refused: nobody else tries it for a while, and its Secret is read again."""
+    locks: ClassVar[bool] = False
+    """The access key is locked everywhere: no call may go until `retry_after`."""
+    accepts: ClassVar[bool] = False
+    """If EVS answered this, it accepted the credential; what it refused is something else."""
+    throttles: ClassVar[bool] = False
+    """Nobody asks with this credential for a while, then all ask less often."""
+    unanswered: ClassVar[bool] = False
+    """No answer came: fewer calls wait for one together."""
+    of_connection: ClassVar[bool] = False
+    """It is trouble on the way to EVS, which the status of the connection reports too."""
+    met_by: ClassVar[MetBy] = MetBy.NOBODY
+    """Who else would meet it."""
+    counted_as: ClassVar[str] = "invalid"
+    """What metrics count as the code of a request that ended in it without an HTTP answer; "": none was made."""
 
     retry_after: float | None = None
 
@@ -63,6 +100,14 @@ class CloudError(Exception):
         self.signing_in = False
         self.shared = False
         self.advice = ""
+        self.of_project = False
+        self.proven = False
+        self.mistaken = False
+
+    @property
+    def by_evs(self) -> bool:
+        """True if EVS itself was asked by this very call: not who issues tokens, and not by another call."""
+        return not (self.shared or self.signing_in)
 
     @property
     def message(self) -> str:
@@ -82,26 +127,38 @@ def _line(text: str, limit: int) -> str:
 class PassingError(CloudError):
     """Heals without a person."""
 
+    heals = True
+
 
 class RateLimited(PassingError):
     """The cloud throttles."""
+
+    throttles = True
+    met_by = MetBy.SAME_CREDENTIAL
 
 
 class PollTimeout(PassingError):
     """Connecting, reading or the whole call took too long."""
 
+    unanswered = True
+    of_connection = True
+    met_by = MetBy.SAME_PROJECT
+    counted_as = "timeout"
+
 
 class Unreachable(PassingError):
-    """No connection: name, route, refusal, reset, TLS.
+    """No connection: name, route, refusal, reset, TLS."""
 
-    `mistaken`: DNS knows no such name, or the certificate is not trusted, which may be what was written.
-    """
-
-    mistaken = False
+    unanswered = True
+    of_connection = True
+    met_by = MetBy.SAME_CONNECTION
+    counted_as = "unreachable"
 
 
 class ServerError(PassingError):
     """The cloud says that it has trouble of its own."""
+
+    of_connection = True
 
 
 class InvalidResponse(PassingError):
@@ -111,40 +168,56 @@ class InvalidResponse(PassingError):
 class JobMissing(CloudError):
     """The cloud knows no such job: never existed, record expired, or asked in the wrong place."""
 
+    accepts = True
+
 
 class ActionRequired(CloudError):
     """A person must act."""
 
+    needs_person = True
+
 
 class Unauthorized(ActionRequired):
-    """The credential is refused. `of_project`: this project was refused, and nothing says that others would be."""
+    """The credential is refused."""
 
-    of_project = False
+    about_credential = True
+    met_by = MetBy.REFUSED
 
 
 class AccessKeyLocked(Unauthorized):
     """Too many failures in a row: calls must stop for `retry_after` seconds."""
 
+    locks = True
     retry_after = 300.0
 
 
 class Forbidden(ActionRequired):
     """The credential lacks a right, or the account is frozen."""
 
+    accepts = True
+
 
 class WrongProject(ActionRequired):
-    """The project is not the credential's; `proven` where the credential is known to be good for others."""
+    """The project is not the credential's, or not the job's."""
 
-    proven = False
+    accepts = True
 
 
 class EndpointInvalid(ActionRequired):
     """The endpoint is not that of EVS."""
 
+    of_connection = True
+    met_by = MetBy.SAME_PROJECT
+
 
 class EndpointRefused(ActionRequired):
     """The allow-list lets no request go there; nothing was sent."""
 
+    met_by = MetBy.REFUSED
+    counted_as = ""
+
 
 class Rejected(ActionRequired):
     """Any other refusal."""
+
+    accepts = True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
 
 from evs_operator.api.reasons import Reason
 from evs_operator.clock import Clock
@@ -28,9 +27,6 @@ from . import poll_history
 from .entry import Entry
 from .in_flight import InFlightCalls
 from .recovery import Recovery
-
-_OF_THE_SIDE: Final = (errors.ServerError, errors.Unreachable, errors.PollTimeout, errors.InvalidResponse)
-"""Troubles that the next EvsJob would meet too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +125,11 @@ class JobQuery:
 
     def _note_trouble(self, budget: Budget, entry: Entry, error: errors.CloudError) -> None:
         """Tell those who wait for this cloud whether it is well again."""
-        if isinstance(error, _OF_THE_SIDE):
+        if error.throttles:
+            return  # the budget paces them
+        if error.heals:
             self._recovery.failed(budget, entry)
-        elif not error.shared and not error.signing_in and not isinstance(error, errors.RateLimited):
+        elif error.by_evs:
             self._recovery.succeeded(budget, entry)
 
     async def _failed(
@@ -139,10 +137,10 @@ class JobQuery:
     ) -> Observation:
         """Take the consequences of a failed call for its connection, and say what it means for the job."""
         now = self._clock()
-        if isinstance(error, errors.RateLimited) and not (error.shared or error.signing_in):
+        if error.throttles and error.by_evs:
             self._metrics.throttled.inc()
         budget.failed(error, now, started)
-        if isinstance(error, errors.Unauthorized) and not error.shared:
+        if error.about_credential and not error.shared:
             await self._registry.refresh(connection)
         trouble = connection.named(trouble_of(error, client.redact))
         return replace(trouble, lasting=True) if trouble.passing and connection.reach.is_mistaken(now) else trouble

@@ -224,7 +224,7 @@ async def _is_refused(response: httpx.Response, now: datetime) -> bool:
     if response.status_code < 300 and (len(response.content) > _SMALL or b"error" not in response.content):
         return False
     error = error_of(response.status_code, response.headers, response.content, where="", now=now)
-    return isinstance(error, errors.Unauthorized) and not isinstance(error, errors.AccessKeyLocked)
+    return error.about_credential and not error.locks
 
 
 def _check_key(key: AccessKey) -> None:

@@ -27,7 +27,7 @@ class Exchange:
         self._project_id = project_id
         self._issued = tokens.of(project_id, namespace)
         self._doubtful = doubtful
-        self._refusal: errors.Unauthorized | None = None
+        self._refusal: errors.CloudError | None = None
         self._scope = project_id
 
     async def request(self) -> httpx.Request:
@@ -59,7 +59,7 @@ class Exchange:
 
     def _refused(self, error: errors.CloudError, now: datetime) -> None:
         issuer = self._tokens.issuer
-        if not isinstance(error, errors.Unauthorized):
+        if not error.about_credential:
             self.token = self._issued.refuse(error)
             return
         if issuer.vouched(now):
@@ -73,14 +73,14 @@ class Exchange:
         """Take what the request for another scope met, and raise what that makes of the first refusal."""
         if self._refusal is None:
             raise error
-        if isinstance(error, errors.Unauthorized):
+        if error.about_credential:
             self._tokens.issuer.was_tried(self._scope)
         else:
             self._refusal.of_project = True  # nothing is known of other projects
         self._issued.refuse(self._refusal)
 
 
-def _wrong_project(refusal: errors.Unauthorized) -> errors.WrongProject:
+def _wrong_project(refusal: errors.CloudError) -> errors.WrongProject:
     """Return what a refusal means where others were granted."""
     error = errors.WrongProject(
         f"IAM grants this credential a token for another project, but not for this one: {refusal.own}",

@@ -109,7 +109,7 @@ class Tokens:
             self._hold(token)
             return self.of(project_id).grant(token, _life(response, now))
         error = _refusal(response, now)
-        if isinstance(error, errors.Unauthorized):
+        if error.about_credential:
             error.advice = self._requests.advice
         raise error
 

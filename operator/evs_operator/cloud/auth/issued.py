@@ -57,7 +57,7 @@ class Failure:
         if self._error is None or self._until is None or now >= self._until:
             return
         error = copy.copy(self._error)  # each caller adds its own traceback
-        if isinstance(error, errors.RateLimited | errors.Unauthorized):
+        if error.throttles or error.about_credential:
             error.retry_after = max((self._until - now).total_seconds(), 1.0)
         raise error
 
@@ -203,16 +203,16 @@ class Issued(Generic[T]):
         """
         now = self._clock()
         error.signing_in = True
-        if isinstance(error, errors.RateLimited):
+        if error.throttles:
             self._issuer.throttle.remember(error, now + _wait(error))
-        elif isinstance(error, errors.Unauthorized) and not error.of_project:
+        elif error.about_credential and not error.of_project:
             self._issuer.refuse_all(error, self._scope, now)
-        elif isinstance(error, errors.ActionRequired):
+        elif error.needs_person:
             self._issuer.refuse_one()
-        if self._value is not None and isinstance(error, errors.PassingError) and self._still_good(now):
+        if self._value is not None and error.heals and self._still_good(now):
             self._renew_at = now + _RENEWAL_AGAIN
             return self._value
-        if isinstance(error, errors.Unauthorized):
+        if error.about_credential:
             error.retry_after = _REFUSED_FOR.total_seconds()
         self._own_failure.remember(error, now + _wait(error))
         raise error
@@ -233,7 +233,7 @@ class Issued(Generic[T]):
 
 
 def _wait(error: errors.CloudError) -> timedelta:
-    if isinstance(error, errors.RateLimited):
+    if error.throttles:
         return _THROTTLED_FOR if error.retry_after is None else timedelta(seconds=max(error.retry_after, 1.0))
-    least = _REFUSED_FOR if isinstance(error, errors.ActionRequired) else _BREATH
+    least = _REFUSED_FOR if error.needs_person else _BREATH
     return max(least, timedelta(seconds=error.retry_after or 0.0))

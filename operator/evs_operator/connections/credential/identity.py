@@ -21,6 +21,7 @@ from evs_operator.cloud.budget import Budget
 from evs_operator.core.observation import Trouble, trouble_of
 from evs_operator.core.refusals import probable_cause
 from evs_operator.evs import errors
+from evs_operator.evs.errors import MetBy
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.redact.redaction import CallRedaction
 
@@ -35,10 +36,6 @@ _PROVEN_FOR: Final = 60.0
 _LET_BY: Final = 5.0
 """Seconds after which a call that waits for the verdict of another goes all the same."""
 
-_ACCEPTED: Final = (errors.JobMissing, errors.WrongProject, errors.Forbidden, errors.Rejected)
-"""Answers of EVS that are not about the credential."""
-_SHARED: Final = (errors.Unreachable, errors.PollTimeout, errors.RateLimited, errors.EndpointInvalid)
-"""Troubles that the next call might meet as well."""
 _OTHER_PROJECT: Final = (
     "the credential is accepted for other projects: set spec.projectId to one that it may ask about, "
     "or grant its user a role in this project"
@@ -173,18 +170,26 @@ class Identity:
         if self._last is None:
             return None
         met, whose = self._last
-        if isinstance(met, errors.Unauthorized | errors.EndpointRefused):
-            refusal = self.refusal_of(asker.project, asker.namespace)
-            same = refusal is not None and refusal.lasts(self._now())
-        elif isinstance(met, errors.RateLimited):
-            same = True
-        else:
-            same = whose.way == asker.way and (isinstance(met, errors.Unreachable) or whose.project == asker.project)
-        if not same:
+        if not self._meets(met.met_by, whose, asker):
             return None
         error = copy.copy(met)  # each caller adds its own traceback
         error.shared = True
         return error
+
+    def _meets(self, met_by: MetBy, whose: Asker, asker: Asker) -> bool:
+        """Tell whether the call of `asker` would meet what that of `whose` met."""
+        match met_by:
+            case MetBy.NOBODY:
+                return False
+            case MetBy.SAME_PROJECT:
+                return whose.way == asker.way and whose.project == asker.project
+            case MetBy.SAME_CONNECTION:
+                return whose.way == asker.way
+            case MetBy.SAME_CREDENTIAL:
+                return True
+            case MetBy.REFUSED:
+                refusal = self.refusal_of(asker.project, asker.namespace)
+                return refusal is not None and refusal.lasts(self._now())
 
     async def _judged(self, call: Callable[[], Awaitable[T]], asker: Asker) -> T:
         started = self._now()
@@ -197,15 +202,15 @@ class Identity:
         return result
 
     async def _judge(self, error: errors.CloudError, started: float, asker: Asker) -> None:
-        if isinstance(error, errors.Unauthorized):
+        if error.about_credential:
             await self._refused(error, started, asker)
-        elif isinstance(error, errors.EndpointRefused):
+        elif error.met_by is MetBy.REFUSED:
             self._refuse(error, ConnectionReason.ENDPOINT_NOT_ALLOWED, started, asker)
-        elif isinstance(error, errors.WrongProject) and error.proven:
+        elif error.proven:
             self._accept(started, None)
-        elif isinstance(error, _ACCEPTED) and not error.signing_in:
+        elif error.accepts and not error.signing_in:
             self._accept(started, asker.project)
-        elif isinstance(error, _SHARED):
+        elif error.met_by is not MetBy.NOBODY:
             self._met, self._last = self._met + 1, (error, asker)
 
     def _accept(self, started: float, project: str | None) -> None:
@@ -219,9 +224,9 @@ class Identity:
         if project_healed:
             self._on_project(self, project or "")
 
-    async def _refused(self, error: errors.Unauthorized, started: float, asker: Asker) -> None:
+    async def _refused(self, error: errors.CloudError, started: float, asker: Asker) -> None:
         """Find out whose a refusal is, and keep it."""
-        if not isinstance(error, errors.AccessKeyLocked):
+        if not error.locks:
             error.advice = probable_cause(error, self._kind)
         if self.refusal is not None and started <= self.refusal.since:
             return  # it was under way when that was known
@@ -243,12 +248,12 @@ class Identity:
             )
             self._verdicts.refuse(project, refusal)
 
-    async def _is_everyones(self, error: errors.Unauthorized, asker: Asker) -> bool:
+    async def _is_everyones(self, error: errors.CloudError, asker: Asker) -> bool:
         """Tell whether a refusal is that of the credential, and not of the project alone."""
         if error.of_project:
             return False
         elsewhere = self._verdicts.accepted_elsewhere(asker.project or "", self._now())
-        doubt = self._verdicts.struck or isinstance(error, errors.AccessKeyLocked)
+        doubt = self._verdicts.struck or error.locks
         if elsewhere is not None and (error.signing_in or not doubt):
             return False  # those who have a token go on; others will tell
         if asker.prove is None or error.signing_in or (elsewhere is None and not asker.doubtful):
@@ -265,11 +270,11 @@ class Identity:
                 return False
             try:
                 await prove(project)
-            except errors.Unauthorized:
+            except errors.CloudError as error:
+                if not error.about_credential:
+                    return False  # it is not known
                 self._verdicts.was_tried(project or "")
                 return True
-            except errors.CloudError:
-                return False  # it is not known
             self._confirmed_at = started
             self._accept(started, project)
             return False
@@ -278,10 +283,9 @@ class Identity:
         self._met, self._last = self._met + 1, (error, asker)
         if self.refusal is not None and started <= self.refusal.since:
             return  # it was under way when that was known
-        named = error.retry_after if isinstance(error, errors.Unauthorized) else None
-        locked = isinstance(error, errors.AccessKeyLocked)
+        named = error.retry_after if error.about_credential else None
         trouble = trouble_of(error, self.redact)
-        refusal = Refusal.after(self.refusal, trouble, reason, self._now(), named=named, locked=locked)
+        refusal = Refusal.after(self.refusal, trouble, reason, self._now(), named=named, locked=error.locks)
         self._verdicts.refuse_all(refusal, asker.project or "", asker.namespace)
         self.accepted = False
         self._on_change(self, False)
