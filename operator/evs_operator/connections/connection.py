@@ -1,16 +1,16 @@
 """One connection object, in one version of its spec, with what is needed to call through it.
 
-A changed spec, or an object that was created anew under the same name, is a new connection: what is still under way for
-the old one cannot touch it. It is filled by `registry`; its status is written by `status_writer`.
+A changed spec, or an object that was created anew under the same name, is a new connection: what is still in flight for
+the old one cannot touch it. It is filled by `registry`, calls are made with its `caller`s, and its status is written by
+`status_writer`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from evs_operator.api.connection import ConnectionSpec
 from evs_operator.api.object_names import shown
@@ -20,24 +20,20 @@ from evs_operator.cloud.auth.credentials import Credentials
 from evs_operator.cloud.auth.kept import Kept
 from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.client import EvsClient
-from evs_operator.connections.credential.identity import Asker, Identity, Refusal
-from evs_operator.core.observation import Trouble, trouble_of
+from evs_operator.connections.credential.identity import Identity, Refusal
+from evs_operator.core.observation import Trouble
 from evs_operator.core.refusals import SECRET
-from evs_operator.evs import errors
-from evs_operator.evs.job import Job
 from evs_operator.kube.objects import ObjectKey
-from evs_operator.redact.redaction import CallRedaction
 
 from .reachability import Reach
 
-__all__ = ["Caller", "Connection", "Refusal"]
+if TYPE_CHECKING:
+    from .caller import Caller
 
-T = TypeVar("T")
+__all__ = ["Connection", "Refusal", "title"]
 
 _CLIENTS: Final = 16
 """Clients of a connection that are kept, one for each namespace and project."""
-_GOES: Final = 120.0
-"""Seconds for which an answer about one project says that trouble with another is that project's alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -123,76 +119,6 @@ class Connection:
         self.identity = self.tls = self.trouble = self.wire = None
         self.authority, self.broken_since = b"", 0.0
         self.clients.clear()
-
-
-class Caller:
-    """A client of one connection for one namespace and project, with the credential of the time when it was made."""
-
-    def __init__(
-        self,
-        client: EvsClient,
-        connection: Connection,
-        identity: Identity,
-        asker: Asker,
-        now: Callable[[], float],
-        on_change: Callable[[Connection], None],
-    ) -> None:
-        self._client = client
-        self._session = connection
-        self._identity = identity
-        self._asker = asker
-        self._now = now
-        self._on_change = on_change
-
-    async def get_job(self, project_id: str, job_id: str) -> Job:
-        """Query one job within what the credential may; raises CloudError and nothing else."""
-        return await self._told(lambda: self._client.get_job(project_id, job_id))
-
-    async def prove(self, project_id: str | None) -> None:
-        """Find out with one call whether the credential is accepted; raises CloudError where that is not known."""
-        await self._told(lambda: self._client.prove(project_id, self._identity.sign_in.proof()))
-
-    @property
-    def redact(self) -> CallRedaction:
-        """What redacts the answers to its calls."""
-        return self._identity.redact
-
-    async def _told(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call and have it judged; what it says of the way to the cloud is kept."""
-        try:
-            result = await self._identity.ask(call, self._asker)
-        except errors.CloudError as error:
-            self._troubled(error)
-            raise
-        self._went_through()
-        return result
-
-    def _troubled(self, error: errors.CloudError) -> None:
-        self._session.reach.failed(error, self._now())
-        if not error.of_connection:
-            if not error.heals:
-                self._went_through()
-            return
-        if self._identity.goes_elsewhere(self._asker.project, _GOES):
-            return  # one project's trouble is not the connection's
-        trouble = trouble_of(error, self._identity.redact)
-        if self._session.trouble is None:
-            self._session.trouble_since = self._now()
-        known = self._session.trouble
-        if known is None or known.reason is not trouble.reason or (known != trouble and _is_same_for_all(error)):
-            self._session.trouble = trouble
-            self._on_change(self._session)
-
-    def _went_through(self) -> None:
-        self._session.reach.got_through()
-        if self._session.trouble is not None:
-            self._session.trouble = None
-            self._on_change(self._session)
-
-
-def _is_same_for_all(error: errors.CloudError) -> bool:
-    """Return whether every call of the connection meets the same, so that other words are another cause."""
-    return error.met_by is errors.MetBy.SAME_CONNECTION
 
 
 def title(key: ObjectKey) -> str:

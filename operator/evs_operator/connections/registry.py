@@ -28,8 +28,9 @@ from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.faults import in_words
 from evs_operator.redact.redaction import Redaction
 
-from .clients import Callers, EvsClients, MakeClient
-from .connection import Caller, Connection, title
+from .caller import Caller, Callers
+from .clients import EvsClients, MakeClient
+from .connection import Connection, title
 from .credential_loader import CredentialLoader, PlatformAuth, limit_of
 from .reachability import Reach
 from .tenancy import Tenancy

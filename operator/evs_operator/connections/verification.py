@@ -102,14 +102,12 @@ class Verification:
     async def _verify(self, connection: Connection) -> None:
         project_id = connection.spec.project_id if connection.spec else None
         wait = min(self._again.get(connection, (0.0, _FIRST_WAIT / 2))[1] * 2, _LONGEST_WAIT)
-        budget, sent = connection.budget, self._clock()
-        if budget.take(sent) > 0:
+        caller = self._registry.client(connection, project_id)
+        if caller.budget.take(self._clock()) > 0:
             return  # a later round tries again
         try:
-            await self._registry.client(connection, project_id).prove(project_id)
-        except errors.CloudError as error:  # what it means for the credential was noted where it was met
+            await caller.prove(project_id)
+        except errors.CloudError:  # what it means was noted where it was met
             self._again[connection] = (self._clock() + wait, wait)
-            budget.failed(error, self._clock(), sent)
         else:
             self._again.pop(connection, None)
-            budget.answered(self._clock(), sent)

@@ -1,20 +1,21 @@
-"""One question to the cloud about one EvsJob, and its consequences for connection, budget and what is learned.
+"""One question to the cloud about one EvsJob, and what is learned from the answer.
 
-Called by the reconciler, which decides and writes. An answer and a failure are both observations; what they mean for
-the status is decided elsewhere (`core.decide`).
+Called by the reconciler, which decides and writes. The call itself, with its consequences for budget, credential and
+connection, is `connections.caller`. An answer and a failure are both observations; what they mean for the status is
+decided elsewhere (`core.decide`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from evs_operator.api.reasons import Reason
 from evs_operator.clock import Clock
 from evs_operator.cloud.budget import Budget
-from evs_operator.connections.connection import Caller, Connection
+from evs_operator.connections.caller import Caller
+from evs_operator.connections.connection import Connection
 from evs_operator.connections.registry import ConnectionRegistry, ConnectionTroubleError, short_name
-from evs_operator.core.observation import JobSeen, Observation, Trouble, trouble_of
+from evs_operator.core.observation import JobSeen, Observation
 from evs_operator.core.schedule.durations import Durations
 from evs_operator.core.schedule.next_poll import teach
 from evs_operator.evs import errors
@@ -67,83 +68,76 @@ class JobQuery:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
         note_connection(entry, self._registry.key_of(entry.namespace, entry.seen.spec))
         entry.polling.held_until = None
-        asked: Asked | None = None
-        for _ in range(2):
-            try:
-                connection, project_id, client = await self._registry.client_for(
-                    entry.namespace, entry.seen.spec, urgent=entry.seen.request_open
-                )
-            except ConnectionTroubleError as trouble:
-                entry.polling.failures += 1
-                entry.polling.held_until = trouble.again_at if entry.seen.request_open else None
-                return Asked(trouble.trouble)
-            asked_with = connection.identity
-            if call is not connection.budget or self._clock() < connection.budget.paused_until:
-                return None
-            observation = await self._poll(entry, connection, project_id, client)
-            if observation is None:
-                return None
-            asked = Asked(observation, connection, project_id)
-            if not isinstance(observation, Trouble):
-                break
-            if observation.reason is not Reason.UNAUTHORIZED or connection.identity in (None, asked_with):
-                entry.polling.failures += 1
-                break
-            connection.budget.spend(self._clock())
-            # refused, but the Secret holds another credential by now: that one is tried at once
-        return asked
+        try:
+            connection, project_id, caller = await self._registry.client_for(
+                entry.namespace, entry.seen.spec, urgent=entry.seen.request_open
+            )
+        except ConnectionTroubleError as trouble:
+            entry.polling.failures += 1
+            entry.polling.held_until = trouble.again_at if entry.seen.request_open else None
+            return Asked(trouble.trouble)
+        if not caller.may_spend(call):
+            return None
+        observation = await self._poll(entry, connection, project_id, caller)
+        return None if observation is None else Asked(observation, connection, project_id)
 
-    async def _poll(self, entry: Entry, connection: Connection, project_id: str, client: Caller) -> Observation | None:
+    async def _poll(self, entry: Entry, connection: Connection, project_id: str, caller: Caller) -> Observation | None:
         if entry.seen.spec is None:
             raise ValueError("an EvsJob without a readable spec cannot be polled")
-        started, budget = self._clock(), connection.budget
+        started = self._clock()
         entry.polling.last_poll = started
         entry.polling.calls += 1
         self._metrics.schedule_lag.observe(max(started - entry.place.due, 0.0))
         try:
-            async with self._calls.begin(entry.uid, entry.seen.spec.target()):
-                job = await client.get_job(project_id, entry.seen.spec.job_id)
-                _check_end(job, entry)
+            within = self._calls.begin(entry.uid, entry.seen.spec.target())
+            job = await caller.get_job(project_id, entry.seen.spec.job_id, within=within)
+            _check_end(job, entry)
         except TimeoutError:
-            budget.unanswered(started)
             return None
         except errors.CloudError as error:
-            self._note_trouble(budget, entry, error)
-            return await self._failed(connection, client, budget, error, started)
+            return await self._failed(entry, connection, caller, error)
         finally:
             self._calls.end(entry.uid)
         entry.polling.failures = 0
-        budget.answered(self._clock(), started)
-        self._recovery.succeeded(budget, entry)
+        self._recovery.succeeded(caller.budget, entry)
+        self._learn(entry, connection, job)
+        return JobSeen(job, caller.redact.of_answer)
+
+    def _learn(self, entry: Entry, connection: Connection, job: Job) -> None:
+        """Learn from an answer how long jobs take."""
         previous = entry.polling.history
         entry.polling.history = poll_history.history_after_poll(entry, connection.uid, job, self._clock)
         if not entry.seen.finished:
             end = None if job.outcome is JobOutcome.IN_PROGRESS else job.end_time or self._clock.wall()
             last = previous.last_poll if previous else None
             teach(self._durations, entry.polling.history, last, self._clock.at(end) if end else None)
-        return JobSeen(job, client.redact.of_answer)
+
+    async def _failed(
+        self, entry: Entry, connection: Connection, caller: Caller, error: errors.CloudError
+    ) -> Observation | None:
+        """Return what a failed call means for the EvsJob; None if the Secret holds another credential by now.
+
+        That one is tried at once, with a call from its own budget.
+        """
+        self._note_trouble(caller.budget, entry, error)
+        if error.throttles and error.by_evs:
+            self._metrics.throttled.inc()
+        if error.about_credential:
+            if not error.shared:
+                await self._registry.refresh(connection)
+            if caller.replaced:
+                return None
+        entry.polling.failures += 1
+        return caller.trouble(error)
 
     def _note_trouble(self, budget: Budget, entry: Entry, error: errors.CloudError) -> None:
-        """Tell those who wait for this cloud whether it is well again."""
+        """Wake those that wait for this cloud if it is well again."""
         if error.throttles:
             return  # the budget paces them
         if error.heals:
             self._recovery.failed(budget, entry)
         elif error.by_evs:
             self._recovery.succeeded(budget, entry)
-
-    async def _failed(
-        self, connection: Connection, client: Caller, budget: Budget, error: errors.CloudError, started: float
-    ) -> Observation:
-        """Take the consequences of a failed call for its connection, and say what it means for the job."""
-        now = self._clock()
-        if error.throttles and error.by_evs:
-            self._metrics.throttled.inc()
-        budget.failed(error, now, started)
-        if error.about_credential and not error.shared:
-            await self._registry.refresh(connection)
-        trouble = connection.named(trouble_of(error, client.redact))
-        return replace(trouble, lasting=True) if trouble.passing and connection.reach.is_mistaken(now) else trouble
 
 
 def _check_end(job: Job, entry: Entry) -> None:
