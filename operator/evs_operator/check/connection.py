@@ -1,7 +1,7 @@
 """`check --connection`: tries one connection from where it runs, a line for each step, up to the first that fails.
 
-The steps are those of the operator: object, spec, allow-list, Secret, the way to IAM and to EVS, and then one query for
-a job that does not exist. That query is the only call with the credential, since wrong signatures lock an access key.
+It prints the operator's own steps (`connections.opening`), then the way to IAM and to EVS, and then one query for a job
+that does not exist. That query is the only call with the credential, since wrong signatures lock an access key.
 """
 
 from __future__ import annotations
@@ -11,31 +11,23 @@ import ssl
 from datetime import UTC, datetime
 from typing import Final
 
-from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec, parse_connection
+from evs_operator.api.connection import ConnectionSpec, parse_connection
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION, EVS_CONNECTION
-from evs_operator.api.object_names import shown
 from evs_operator.api.spec import SpecError
 from evs_operator.cloud.auth.credentials import Credentials, secrets_of
 from evs_operator.cloud.auth.iam import iam_origin
 from evs_operator.cloud.auth.sign_in import auth_for
 from evs_operator.cloud.client import NO_ID, EvsClient
-from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.endpoints import AllowList, origin
 from evs_operator.cloud.transport import public_trust
 from evs_operator.connections.connection import title
-from evs_operator.connections.credential.secret_contents import (
-    SECRET_KEYS,
-    CredentialsError,
-    Secrets,
-    authority_of,
-    credentials_of,
-    needed_keys,
-    trust_in,
-)
+from evs_operator.connections.credential.secret_contents import CredentialsError
+from evs_operator.connections.opening import OpeningSteps, PlatformAuth
 from evs_operator.evs import errors
 from evs_operator.kube import objects
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
-from evs_operator.kube.secret import Secret, read_secret
+from evs_operator.kube.secret import read_secret
 from evs_operator.settings import Settings
 
 from .answers import findings
@@ -50,20 +42,13 @@ async def check_connection(api: KubeApi, settings: Settings, named: tuple[str, s
     namespace, name = named
     key = ObjectKey(EVS_CONNECTION if namespace else CLUSTER_EVS_CONNECTION, namespace, name)
     spec = await _read_spec(api, key, report)
+    if spec is None:
+        return
     allow = AllowList(settings.allow_endpoints, defaults=settings.default_endpoints)
-    if spec is None or not _may_be_called(spec, allow, report):
+    opened = await _opened(api, spec, namespace or settings.operator_namespace, settings, allow, report)
+    if opened is None:
         return
-    place = namespace or settings.operator_namespace
-    secrets = await _read_secrets(api, place, spec, report)
-    if secrets is None:
-        return
-    if spec.auth.kind in PLATFORM_AUTH:
-        credentials = _own_identity(spec, settings, report)
-    else:
-        credentials = _credentials(spec, secrets, place, report)
-    tls = _trust(spec, secrets, place, report)
-    if credentials is None or tls is None:
-        return
+    credentials, tls = opened
     ways = dict.fromkeys(origin(iam_origin(way)) for way in (spec.auth.iam_endpoint, spec.endpoint) if way)
     for way in ways:
         if not await check_way(way, tls, allow, report):
@@ -103,74 +88,21 @@ async def _read_spec(api: KubeApi, key: ObjectKey, report: Report) -> Connection
     return spec
 
 
-def _may_be_called(spec: ConnectionSpec, allow: AllowList, report: Report) -> bool:
-    named = (
-        ("endpoint", spec.endpoint),
-        ("IAM endpoint", spec.auth.iam_endpoint),
-        ("metadata service", spec.auth.metadata_endpoint),
+async def _opened(
+    api: KubeApi, spec: ConnectionSpec, namespace: str, settings: Settings, allow: AllowList, report: Report
+) -> tuple[Credentials, ssl.SSLContext] | None:
+    """Walk the steps of the operator; return the credential and whom to trust, None if a step failed."""
+    steps = OpeningSteps(
+        allow,
+        PlatformAuth(frozenset(settings.allow_auth), settings.oidc_token_file),
+        lambda place, name, keys: read_secret(api, place, name, keys),
+        lambda step, found: report.line(True, step, found),
     )
-    for what, endpoint in named:
-        if endpoint is None:
-            continue
-        try:
-            allow.check(endpoint)
-        except EndpointNotAllowed as error:
-            return report.line(False, what, f"{error} (give `check` the flags of `run`)")
-        report.line(True, what, f"{endpoint} is allowed")
-    return True
-
-
-async def _read_secrets(api: KubeApi, namespace: str, spec: ConnectionSpec, report: Report) -> Secrets | None:
-    found: dict[str, Secret] = {}
-    for name, keys in needed_keys(spec).items():
-        try:
-            found[name] = await read_secret(api, namespace, name, keys)
-        except KubeError as error:
-            if error.status not in (403, 404):
-                raise
-            told = {403: "may not be read: grant `get` on Secrets there", 404: "does not exist: create it"}
-            report.line(False, f"Secret {namespace}/{shown(name)}", told[error.status])
-            return None
-    return found
-
-
-def _own_identity(spec: ConnectionSpec, settings: Settings, report: Report) -> Credentials | None:
-    """Return the credential of a connection that signs in as the operator, which here is whoever runs this."""
-    auth = spec.auth
-    if auth.kind not in settings.allow_auth:
-        what = "signs in as the operator itself, which is not allowed: give `run` and `check` --allow-auth"
-        report.line(False, f"auth.{auth.kind}", f"{what} {auth.kind}")
-        return None
-    report.line(True, f"auth.{auth.kind}", "is allowed")
-    return credentials_of(spec, {}, "", settings.oidc_token_file)
-
-
-def _credentials(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> Credentials | None:
-    auth = spec.auth
-    what = f"Secret {namespace}/{shown(auth.secret_name or '')}"
     try:
-        made = credentials_of(spec, secrets, namespace, "")
+        opened = await steps.open(spec, namespace)
+        for secret in secrets_of(opened.credentials):
+            report.hold(secret)
+        return opened.credentials, steps.trust(opened, spec, namespace) or public_trust()
     except CredentialsError as error:
-        detail = error.detail.removeprefix(f"{what} ")
-        report.line(False, what, detail if detail == error.detail else f"{detail}: add it")
+        report.line(False, error.step, error.brief)
         return None
-    for secret in secrets_of(made):
-        report.hold(secret)
-    report.line(True, what, f"has {', '.join(SECRET_KEYS[auth.kind])}")
-    return made
-
-
-def _trust(spec: ConnectionSpec, secrets: Secrets, namespace: str, report: Report) -> ssl.SSLContext | None:
-    try:
-        private = trust_in(authority_of(spec, secrets, namespace), spec, namespace)
-    except CredentialsError as error:
-        report.line(False, "spec.tls", error.detail)
-        return None
-    if private is None:
-        return public_trust()
-    report.line(
-        True,
-        "spec.tls",
-        f"{len(private.get_ca_certs(binary_form=True))} CA certificates, the only ones that are trusted",
-    )
-    return private

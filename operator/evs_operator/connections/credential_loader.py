@@ -1,24 +1,23 @@
-"""Turns the Secrets of a connection into its identity: reads them, makes the credential, and reports what is wrong.
+"""Turns the Secrets of a connection into its identity, or into what is wrong with them.
 
-Called by `registry` before a first call, and again and again by the rounds. A connection that names an endpoint or a
-way to sign in that the operator does not allow is blocked before its Secret is read.
+Called by `registry` before a first call, and again and again by the rounds. The steps from the Secrets to a credential
+are `opening`'s; here the connection gets what came of them, and those of the same credential share it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from evs_operator.api.connection import PLATFORM_AUTH, ConnectionSpec
+from evs_operator.api.connection import ConnectionSpec
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.clock import Clock
 from evs_operator.cloud.auth.credentials import Credentials
 from evs_operator.cloud.auth.sign_in import SignIn
 from evs_operator.cloud.budget import Budgets
-from evs_operator.cloud.endpoints import AllowList, EndpointNotAllowed, origin
+from evs_operator.cloud.endpoints import AllowList, origin
 from evs_operator.connections.credential.identities import Identities
 from evs_operator.connections.credential.identity import Identity, Refusal
 from evs_operator.connections.credential.secret_reader import SecretReader
@@ -28,7 +27,10 @@ from evs_operator.observe.faults import Faults, in_words
 from evs_operator.redact.redaction import Redaction
 
 from .connection import Connection, title
-from .credential import secret_contents as secret_contents
+from .credential.secret_contents import CredentialsError
+from .opening import OpeningSteps, PlatformAuth
+
+__all__ = ["CredentialLoader", "PlatformAuth", "limit_of"]
 
 DEFAULT_RATE: Final = 100
 """Requests per second where `rateLimit` names none: half of the gateway's documented default of 200 for an API."""
@@ -38,14 +40,6 @@ _PATIENCE: Final = 10.0
 _FOREVER: Final = float("inf")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformAuth:
-    """Which ways to sign in as the operator itself are allowed (`oidc`, `instanceMetadata`), and its token's file."""
-
-    kinds: frozenset[str] = frozenset()
-    token_file: str = ""
 
 
 class CredentialLoader:
@@ -65,13 +59,12 @@ class CredentialLoader:
         retire: Callable[[Connection], None],
         on_change: Callable[[Connection], None],
     ) -> None:
-        self._allow = allow
         self._operator_namespace = operator_namespace
         self._clock = clock
-        self._platform = platform
         self._retire = retire
         self._on_change = on_change
         self._secrets = SecretReader(api, clock)
+        self._steps = OpeningSteps(allow, platform, self._secrets.read)
         self._identities = Identities(
             clock, self._sign_in, on_judged, redaction, on_project=on_project, realm_of=allow.realm_of
         )
@@ -102,64 +95,35 @@ class CredentialLoader:
 
     async def _open(self, connection: Connection) -> None:
         spec = connection.spec
-        if spec is None or not self._may_sign_in(connection, spec):
+        if spec is None:
             return
         namespace = connection.key.namespace or self._operator_namespace
         try:
-            secrets = await self._secrets_of(spec, namespace)
-            credentials = secret_contents.credentials_of(spec, secrets, namespace, self._platform.token_file)
-            authority = secret_contents.authority_of(spec, secrets, namespace)
-            known = sha256(authority.encode()).digest() if authority else b""
-            if credentials == connection.credentials and known == connection.authority:
+            opened = await self._steps.open(spec, namespace)
+            authority = sha256(opened.authority.encode()).digest() if opened.authority else b""
+            if opened.credentials == connection.credentials and authority == connection.authority:
                 connection.broken_since = 0.0
                 return
-            tls = secret_contents.trust_in(authority, spec, namespace)
-        except secret_contents.CredentialsError as error:
-            if self._bears(connection):
-                return
-            self._break(connection, error.trouble(title(connection.key)), error.reason)
+            tls = self._steps.trust(opened, spec, namespace)
+        except CredentialsError as error:
+            if not self._bears(connection):
+                self._break(connection, error.trouble(title(connection.key)), error.reason)
             return
         if connection.closed:
             return  # the connection changed while its Secrets were read
         self._retire(connection)
-        connection.authority, connection.tls, connection.own_refusal = known, tls, None
+        connection.authority, connection.tls, connection.own_refusal = authority, tls, None
+        self._join(connection, spec, opened.credentials)
+        self._on_change(connection)
+
+    def _join(self, connection: Connection, spec: ConnectionSpec, credentials: Credentials) -> None:
+        """Give a connection the identity and the budget that it shares with those of the same credential."""
         endpoint = origin(spec.endpoint)
         connection.identity = self._identities.of(endpoint, credentials)
         connection.budget = self._budgets.join(connection.key, (endpoint, credentials), limit_of(spec), self._clock())
         connection.identity.budget = connection.budget
         connection.credentials_seen += 1
         connection.identity.joined(connection.key)
-        self._on_change(connection)
-
-    async def _secrets_of(self, spec: ConnectionSpec, namespace: str) -> secret_contents.Secrets:
-        found = {}
-        for name, keys in secret_contents.needed_keys(spec).items():
-            try:
-                found[name] = await self._secrets.read(namespace, name, keys)
-            except KubeError as error:
-                if error.status not in (400, 403, 404):
-                    raise
-                raise secret_contents.unreadable(namespace, name, error.status) from None
-        return found
-
-    def _may_sign_in(self, connection: Connection, spec: ConnectionSpec) -> bool:
-        """Refuse a connection that would send a credential where, or in a way, that the operator does not allow."""
-        kind, name = spec.auth.kind, title(connection.key)
-        try:
-            for endpoint in (spec.endpoint, spec.auth.iam_endpoint, spec.auth.metadata_endpoint):
-                if endpoint:
-                    self._allow.check(endpoint)
-        except EndpointNotAllowed as error:
-            trouble, reason = Trouble(Reason.ENDPOINT_NOT_ALLOWED, f"{name}: {error}"), "EndpointNotAllowed"
-        else:
-            if kind not in PLATFORM_AUTH or kind in self._platform.kinds:
-                return True
-            what = f"{name}: auth.{kind} signs in as the operator itself: allow it with --allow-auth {kind}"
-            trouble, reason = Trouble(Reason.CONNECTION_NOT_ALLOWED, what), "AuthNotAllowed"
-        if connection.own_refusal is None:
-            connection.own_refusal = Refusal(trouble, ConnectionReason(reason), _FOREVER)
-            self._on_change(connection)
-        return False
 
     def _bears(self, connection: Connection) -> bool:
         """Go on for a moment with the credential that was read before: its Secret may be away while it is renewed."""

@@ -1,7 +1,7 @@
 """What the Secrets of a connection turn into: a credential and whom to trust, or the trouble that keeps them away.
 
-Called by `credential_loader` and by `evs-operator check` with what was read. Which keys a Secret has for which way to
-sign in is defined here and documented in the CRDs.
+Called by `opening` with what was read. Which keys a Secret has for which way to sign in is defined here and documented
+in the CRDs.
 """
 
 from __future__ import annotations
@@ -30,17 +30,29 @@ SECRET_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 OPTIONAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"accessKey": ("securityToken",)}
 
 
-class CredentialsError(Exception):
-    """The Secrets of a connection cannot be used; `detail` says why and what to do, without any value."""
+_OF_JOBS: Final[Mapping[ConnectionReason, Reason]] = {
+    ConnectionReason.ENDPOINT_NOT_ALLOWED: Reason.ENDPOINT_NOT_ALLOWED,
+    ConnectionReason.AUTH_NOT_ALLOWED: Reason.CONNECTION_NOT_ALLOWED,
+}
+"""What an EvsJob says of a connection that is refused for such a reason; of all others the credential is invalid."""
 
-    def __init__(self, detail: str, reason: ConnectionReason) -> None:
+
+class CredentialsError(Exception):
+    """A connection cannot be opened; `detail` says why and what to do, without any value.
+
+    `step` names the step that failed, and `brief` says the same after that name.
+    """
+
+    def __init__(self, detail: str, reason: ConnectionReason, *, step: str = "", brief: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
         self.reason = reason
+        self.step = step
+        self.brief = brief or detail
 
     def trouble(self, title: str) -> Trouble:
         """Return it in the words of a condition; `title` names the connection."""
-        return Trouble(Reason.CREDENTIALS_INVALID, f"{title}: {self.detail}")
+        return Trouble(_OF_JOBS.get(self.reason, Reason.CREDENTIALS_INVALID), f"{title}: {self.detail}")
 
 
 def needed_keys(spec: ConnectionSpec) -> dict[str, tuple[str, ...]]:
@@ -63,9 +75,11 @@ def unreadable(namespace: str, name: str, status: int) -> CredentialsError:
     where = f"Secret {namespace}/{shown(name)}"
     if status == 403:
         what = f"the operator may not read {where}: grant it `get` on Secrets there"
+        brief = "may not be read: grant `get` on Secrets there"
     else:
-        what = f"{where} does not exist: create it"
-    return CredentialsError(what, ConnectionReason.SECRET_NOT_FOUND)
+        brief = "does not exist: create it"
+        what = f"{where} {brief}"
+    return CredentialsError(what, ConnectionReason.SECRET_NOT_FOUND, step=where, brief=brief)
 
 
 def credentials_of(spec: ConnectionSpec, secrets: Secrets, namespace: str, token_file: str) -> Credentials:
@@ -79,8 +93,9 @@ def credentials_of(spec: ConnectionSpec, secrets: Secrets, namespace: str, token
     held = secrets[name]
     value = {key: _text(held, key, namespace, name) for key in _keys_of(auth.kind) if key in held}
     if missing := [key for key in SECRET_KEYS[auth.kind] if not value.get(key, "").strip()]:
-        what = f"Secret {namespace}/{shown(name)} lacks {', '.join(missing)} for auth.{auth.kind}"
-        raise CredentialsError(what, ConnectionReason.SECRET_KEY_MISSING)
+        where, what = f"Secret {namespace}/{shown(name)}", f"lacks {', '.join(missing)} for auth.{auth.kind}"
+        reason = ConnectionReason.SECRET_KEY_MISSING
+        raise CredentialsError(f"{where} {what}", reason, step=where, brief=f"{what}: add it")
     if auth.kind == "accessKey":
         return AccessKey(value["accessKey"], value["secretKey"], value.get("securityToken") or None)
     if auth.kind == "token":
