@@ -17,6 +17,7 @@ _HELD: Final = {
     "oidc": "the operator's identity token",
     "instanceMetadata": "the machine's key",
 }
+_LOCKED: Final = "locked after too many wrong signatures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,7 @@ def findings(
             yield Finding(True, f"project {project_id}", "the credential may ask for its jobs")
             yield Finding(True, "query", "answered: no job has the id of zeros that was asked for, as expected")
         case errors.AccessKeyLocked():
-            what = f"locked after too many wrong signatures ({said}): wait 5 minutes and correct the Secret first"
-            yield Finding(False, "credential", what)
+            yield Finding(False, "credential", f"{_LOCKED} ({said}): wait 5 minutes and correct the Secret first")
         case errors.Unauthorized():
             yield Finding(False, "credential", _refused(error, kind, redact))
         case errors.WrongProject():

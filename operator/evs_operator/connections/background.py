@@ -1,6 +1,6 @@
 """Work for connections that runs beside the rounds, one task at a time for each.
 
-Used by `verification` and `secret_looks`, which decide whose turn it is and how many may run together.
+Used by `verification` and `secret_refresh`, which decide whose turn it is and how many may run together.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,7 @@ from .reachability import Reach
 if TYPE_CHECKING:
     from .caller import Caller
 
-__all__ = ["Connection", "Refusal", "title"]
+__all__ = ["Connection", "Refusal", "short_name", "title"]
 
 _CLIENTS: Final = 16
 """Clients of a connection that are kept, one for each namespace and project."""
@@ -124,3 +125,8 @@ class Connection:
 def title(key: ObjectKey) -> str:
     """Return a connection's kind and name, for messages."""
     return f"{key.kind} {key.namespace}/{shown(key.name)}" if key.namespace else f"{key.kind} {shown(key.name)}"
+
+
+def short_name(key: ObjectKey) -> str:
+    """Return `namespace/name` of a connection, `name` of a cluster connection: one string, however often it is kept."""
+    return sys.intern(f"{key.namespace}/{key.name}" if key.namespace else key.name)

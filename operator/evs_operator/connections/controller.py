@@ -23,9 +23,9 @@ from evs_operator.observe.faults import Faults
 from evs_operator.observe.seldom import Seldom
 from evs_operator.observe.wording import Ours
 
-from .connection import Connection, title
+from .connection import Connection, short_name, title
 from .refresh_order import TICK
-from .registry import ConnectionRegistry, short_name
+from .registry import ConnectionRegistry
 from .secret_refresh import SecretRefresh
 from .status_writer import ConnectionStatusWriter
 from .verification import Verification

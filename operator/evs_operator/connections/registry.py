@@ -1,22 +1,22 @@
-"""All connections: which one an EvsJob uses, whether it may, and a client that is signed in.
+"""All connections: which one an EvsJob uses, whether it may, and a caller that is signed in.
 
 Called by the workers before each call, by the watch when a connection object changes, and by `controller`, which has
-Secrets read periodically. What a connection is made of has modules of its own: `credential_loader` (Secrets become an
-identity), `credential.identity` (the credential and its verdict), `tenancy` (which namespace may use it).
+Secrets read periodically. What a connection is made of has modules of its own: `access` (which one an EvsJob means, and
+what its status says if it cannot be used), `tenancy` (which namespace may use it), `credential_loader` (Secrets become
+an identity), `credential.identity` (the credential and its verdict), `caller` (one call).
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from evs_operator.api.connection import parse_connection
-from evs_operator.api.names import CLUSTER_EVS_CONNECTION, DEFAULT_CONNECTION, EVS_CONNECTION
+from evs_operator.api.names import CLUSTER_EVS_CONNECTION
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.api.spec import EvsJobSpec, SpecError
-from evs_operator.api.stored import connection_status, mapping, same_connection_status
+from evs_operator.api.stored import StoredConnectionStatus, connection_status, mapping, same_connection_status
 from evs_operator.clock import Clock
 from evs_operator.cloud.budget import Budget
 from evs_operator.cloud.endpoints import AllowList
@@ -28,6 +28,7 @@ from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.faults import in_words
 from evs_operator.redact.redaction import Redaction
 
+from . import access
 from .caller import Caller, Callers
 from .clients import EvsClients, MakeClient
 from .connection import Connection, title
@@ -38,18 +39,6 @@ from .tenancy import Tenancy
 _FOREVER: Final = float("inf")
 
 _log = logging.getLogger(__name__)
-
-
-class ConnectionTroubleError(Exception):
-    """An EvsJob's connection cannot be used; `trouble` says why in the words of a condition.
-
-    `again_at` is when the next call may go, None where the connection has to change first.
-    """
-
-    def __init__(self, trouble: Trouble, again_at: float | None = None) -> None:
-        super().__init__(trouble.head)
-        self.trouble = trouble
-        self.again_at = again_at
 
 
 class ConnectionRegistry:
@@ -116,35 +105,43 @@ class ConnectionRegistry:
         known = self._registry.get(key)
         if not fresh and known is not None and _older(version, known.resource_version):
             return None
+        status = connection_status(body.get("status"))
         if known is not None and (known.uid, known.generation, known.stumbled) == (uid, generation, False):
-            if version == known.resource_version:
-                return None  # known by its write
-            status = connection_status(body.get("status"))
-            foreign = not any(same_connection_status(status, other) for other in (known.status, *known.tried))
-            known.resource_version, known.status = version, status
-            if foreign:
-                self._on_foreign(known, metadata)
+            self._take_status(known, version, status, metadata)
             return None
         if known is not None:
             self._close(known)
-        status = connection_status(body.get("status"))
         reach = Reach.recalled(status, generation)
         connection = Connection(key, uid, generation, version, status, born=self._clock(), reach=reach)
         self._registry[key] = connection
+        self._read_spec(connection, body.get("spec"))
+        return connection
+
+    def _take_status(
+        self, known: Connection, version: str, status: StoredConnectionStatus, metadata: Mapping[str, object]
+    ) -> None:
+        """Take the status of a connection whose spec is known."""
+        if version == known.resource_version:
+            return  # known by its write
+        foreign = not any(same_connection_status(status, other) for other in (known.status, *known.tried))
+        known.resource_version, known.status = version, status
+        if foreign:
+            self._on_foreign(known, metadata)
+
+    def _read_spec(self, connection: Connection, spec: object) -> None:
+        """Read the spec of a new connection; raises what we stumble over, which blocks the connection."""
+        key = connection.key
         try:
-            connection.spec = parse_connection(body.get("spec"), cluster=key.kind == CLUSTER_EVS_CONNECTION)
+            connection.spec = parse_connection(spec, cluster=key.kind == CLUSTER_EVS_CONNECTION)
         except SpecError as error:
-            trouble = Trouble(Reason.INVALID_SPEC, f"{title(key)}: {error}")
-            connection.own_refusal = Refusal(trouble, ConnectionReason.INVALID_SPEC, _FOREVER)
+            connection.own_refusal = _invalid(f"{title(key)}: {error}")
         except Exception as fault:
-            trouble = Trouble(Reason.INVALID_SPEC, f"{title(key)}: its spec cannot be read: {in_words(fault)}")
-            connection.own_refusal = Refusal(trouble, ConnectionReason.INVALID_SPEC, _FOREVER)
+            connection.own_refusal = _invalid(f"{title(key)}: its spec cannot be read: {in_words(fault)}")
             connection.stumbled = True
             self.changed(connection)
             raise
         else:
             connection.budget = Budget(*limit_of(connection.spec))  # until the Secret tells with whom it is shared
-        return connection
 
     def remove(self, key: ObjectKey, uid: str | None = None) -> bool:
         """Forget a connection and its credential; one that was created anew under the name stays (False)."""
@@ -169,14 +166,7 @@ class ConnectionRegistry:
 
     def key_of(self, namespace: str, spec: EvsJobSpec) -> ObjectKey:
         """Return the connection that an EvsJob means, whether it is there or not."""
-        ref = spec.connection_ref
-        if ref is not None and ref.kind == CLUSTER_EVS_CONNECTION:
-            return ObjectKey(CLUSTER_EVS_CONNECTION, "", ref.name)
-        own = ObjectKey(EVS_CONNECTION, namespace, ref.name if ref else DEFAULT_CONNECTION)
-        if ref is None and own not in self._registry:
-            shared = ObjectKey(CLUSTER_EVS_CONNECTION, "", DEFAULT_CONNECTION)
-            return shared if shared in self._registry else own
-        return own
+        return access.meant(namespace, spec, self._registry)
 
     def get(self, key: ObjectKey) -> Connection | None:
         """Return a connection, None if it is not there."""
@@ -189,35 +179,28 @@ class ConnectionRegistry:
     async def client_for(
         self, namespace: str, spec: EvsJobSpec, *, urgent: bool = False
     ) -> tuple[Connection, str, Caller]:
-        """Return connection, project id and a client for an EvsJob; `urgent` where a person asks for the poll.
+        """Return connection, project id and a caller for an EvsJob; `urgent` if a person asks for the poll.
 
-        Raises ConnectionTroubleError where a person must act, KubeError where the API server did not answer.
+        Raises ConnectionTroubleError if a person must act, KubeError if the API server did not answer.
         """
         while True:
-            connection = await self._session_for(namespace, spec)
+            connection = await self._connection_for(namespace, spec)
             if self._registry.get(connection.key) is connection:
                 break  # else the connection changed meanwhile
-        refusal = connection.refusal_for(namespace, spec.project_id)
-        if refusal is not None and refusal.lasts(self._clock(), urgent=urgent):
-            again_at = None if connection.own_refusal else refusal.ends_at(urgent=urgent)
-            raise ConnectionTroubleError(connection.named(refusal.trouble), again_at)
-        project_id = spec.project_id or (connection.spec.project_id if connection.spec else None)
-        if not project_id:
-            what = f"no project: write spec.projectId here or in {title(connection.key)}"
-            raise ConnectionTroubleError(Trouble(Reason.INVALID_SPEC, what))
+        project_id = access.project_to_ask(connection, namespace, spec, self._clock(), urgent=urgent)
         return connection, project_id, self.client(connection, project_id, namespace)
 
-    async def _session_for(self, namespace: str, spec: EvsJobSpec) -> Connection:
+    async def _connection_for(self, namespace: str, spec: EvsJobSpec) -> Connection:
         """Return the connection that an EvsJob may use, with its Secrets read; raises as `client_for`."""
         key = self.key_of(namespace, spec)
         connection = self._registry.get(key) or await self._fetch(namespace, spec)
         if connection is None:
-            raise ConnectionTroubleError(self._not_found(key, spec))
+            raise access.not_found(key, spec, self._registry)
         connection.asked_at = self._clock()
         if connection.spec is not None:
-            said = await self.tenancy.refusal(connection.key, connection.spec.allowed, namespace)
-            if said:
-                raise ConnectionTroubleError(Trouble(Reason.CONNECTION_NOT_ALLOWED, f"{title(connection.key)} {said}"))
+            why = await self.tenancy.refusal(connection.key, connection.spec.allowed, namespace)
+            if why:
+                raise access.not_allowed(connection.key, why)
         await self.prepare(connection)
         return connection
 
@@ -245,10 +228,9 @@ class ConnectionRegistry:
         self._on_change(connection)
 
     def client(self, connection: Connection, project_id: str | None, namespace: str = "") -> Caller:
-        """Return the client of a prepared connection for one project; None is for proving the credential alone."""
+        """Return the caller of a prepared connection for one project; None is for proving the credential alone."""
         if connection.identity is None:
-            what = f"{title(connection.key)}: the credential is not read yet"
-            raise ConnectionTroubleError(Trouble(Reason.CREDENTIALS_INVALID, what))
+            raise access.not_read_yet(connection.key)
         return self._callers.of(connection, connection.identity, project_id, namespace)
 
     async def aclose(self) -> None:
@@ -268,10 +250,7 @@ class ConnectionRegistry:
 
     async def _fetch(self, namespace: str, spec: EvsJobSpec) -> Connection | None:
         """Ask the API server before a connection is called missing: its watch may be behind the EvsJob's."""
-        keys = [self.key_of(namespace, spec)]
-        if spec.connection_ref is None:
-            keys.append(ObjectKey(CLUSTER_EVS_CONNECTION, "", DEFAULT_CONNECTION))
-        for key in keys:
+        for key in access.possible(namespace, spec, self._registry):
             try:
                 body = await objects.read(self._api, key)
             except KubeError as error:
@@ -282,16 +261,6 @@ class ConnectionRegistry:
                 self.changed(connection)
             return self._registry.get(key)
         return None
-
-    def _not_found(self, key: ObjectKey, spec: EvsJobSpec) -> Trouble:
-        if spec.connection_ref is None:
-            own = f"EvsConnection {key.namespace}/{DEFAULT_CONNECTION}"
-            what = f"no connection: create {own}, or name one in spec.connectionRef"
-        else:
-            what = f"{title(key)} does not exist: create it, or correct spec.connectionRef"
-            if key.kind == EVS_CONNECTION and ObjectKey(CLUSTER_EVS_CONNECTION, "", key.name) in self._registry:
-                what += f"; there is a {CLUSTER_EVS_CONNECTION} of that name: if it is meant, write connectionRef.kind"
-        return Trouble(Reason.CONNECTION_NOT_FOUND, what)
 
     def _close(self, connection: Connection) -> None:
         connection.closed = True
@@ -314,9 +283,8 @@ class ConnectionRegistry:
                 self._on_healed(connection.key, project_id)
 
 
-def short_name(key: ObjectKey) -> str:
-    """Return `namespace/name` of a connection, `name` of a cluster connection: one string, however often it is kept."""
-    return sys.intern(f"{key.namespace}/{key.name}" if key.namespace else key.name)
+def _invalid(what: str) -> Refusal:
+    return Refusal(Trouble(Reason.INVALID_SPEC, what), ConnectionReason.INVALID_SPEC, _FOREVER)
 
 
 def _older(one: str, other: str) -> bool:

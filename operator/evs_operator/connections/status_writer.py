@@ -28,8 +28,8 @@ from evs_operator.observe.metrics import Metrics, write_result
 from evs_operator.observe.seldom import Seldom
 from evs_operator.observe.wording import Ours
 
-from .connection import Connection
-from .registry import ConnectionRegistry, short_name
+from .connection import Connection, short_name
+from .registry import ConnectionRegistry
 
 _PATIENCE: Final = 30.0
 """Seconds that a connection whose credential was accepted may be out of reach before its status says so."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from evs_operator.clock import Clock
 from evs_operator.cloud.budget import Budget
+from evs_operator.connections.access import ConnectionTroubleError
 from evs_operator.connections.caller import Caller
-from evs_operator.connections.connection import Connection
-from evs_operator.connections.registry import ConnectionRegistry, ConnectionTroubleError, short_name
+from evs_operator.connections.connection import Connection, short_name
+from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.core.observation import JobSeen, Observation
 from evs_operator.core.schedule.durations import Durations
 from evs_operator.core.schedule.next_poll import teach

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from evs_operator.clock import Clock
-from evs_operator.connections.connection import Connection
-from evs_operator.connections.registry import ConnectionRegistry, short_name
+from evs_operator.connections.connection import Connection, short_name
+from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.core.phase import PENDING, Phase
 from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.queue.dispatcher import Dispatcher

@@ -11,7 +11,7 @@ import pytest
 
 from evs_operator.api.reasons import ConnectionReason, Reason
 from evs_operator.cloud.auth.credentials import Token
-from evs_operator.connections.registry import ConnectionTroubleError
+from evs_operator.connections.access import ConnectionTroubleError
 from evs_operator.connections.status_writer import verdict_of
 from evs_operator.core.observation import Trouble
 from evs_operator.evs import errors

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evs_operator.api.reasons import Reason
-from evs_operator.connections.registry import ConnectionTroubleError
+from evs_operator.connections.access import ConnectionTroubleError
 from evs_operator.kube.api import KubeError
 from support.connections import World
 
