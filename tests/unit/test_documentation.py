@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import tomllib
 from pathlib import Path
 
 from evs_operator.settings import add_flags
@@ -80,3 +81,23 @@ def _paths_in_code(text: str) -> list[str]:
 
 def _is_there(page: Path, path: str) -> bool:
     return any(path.strip("/") and any(place.glob(path.strip("/"))) for place in (_ROOT, page.parent))
+
+
+def test_architecture_names_modules_and_rooms_that_are_there() -> None:
+    page = (_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    operator = _ROOT / "operator" / "evs_operator"
+    modules = set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", page))
+    assert len(modules) > 30
+    assert sorted(module for module in modules if not (operator / module).is_file()) == []
+    rooms = {path.parent.name for path in operator.glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE)) == rooms
+
+
+def test_architecture_draws_the_layers_that_the_linter_holds() -> None:
+    page = (_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (house, *_) = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (drawn,) = re.findall(r"```\n( +cli\n.*?)```", page, re.DOTALL)
+    layers = [set(re.findall(r"\w+", line)) for line in house["layers"] if line != "__main__"]
+    assert [set(re.findall(r"\w+", line)) for line in drawn.splitlines()] == layers
