@@ -56,7 +56,7 @@ class Reader:
         return tuple(dict.fromkeys(self._parsed(parse, value, place) for value in values))
 
     def flag(self, name: str) -> bool:
-        """Tell whether a switch is on; raises SettingsError."""
+        """Return whether a switch is on; raises SettingsError."""
         given = self._flags.get(name)
         if given is not None:
             return bool(given)
@@ -111,7 +111,7 @@ def parse_address(value: str) -> tuple[str, int]:
 
 
 def is_host(value: str) -> bool:
-    """Tell whether a text is an address or the name of a host."""
+    """Return whether a text is an address or the name of a host."""
     try:
         ipaddress.ip_address(value)
     except ValueError:

@@ -43,7 +43,7 @@ def about(seen: Sighting, goal: Goal) -> Response:
 
 
 def wants_stream(request: Request) -> bool:
-    """Tell whether the caller wants events."""
+    """Return whether the caller wants events."""
     kinds = request.headers.get("accept", "").lower().split(",")
     return any(kind.partition(";")[0].strip() == EVENT_STREAM for kind in kinds)
 

@@ -235,7 +235,7 @@ class _Wait:
 
 
 def ended(seen: Sighting) -> bool:
-    """Tell whether the job ended."""
+    """Return whether the job ended."""
     return seen.view["ended"]
 
 

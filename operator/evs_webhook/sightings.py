@@ -23,7 +23,7 @@ class Sighting:
         return self.view["uid"]
 
     def newer_than(self, other: Sighting) -> bool:
-        """Tell whether this version of the same object came after the other."""
+        """Return whether this version of the same object came after the other."""
         if self.version.isdecimal() and other.version.isdecimal():
             return int(self.version) > int(other.version)
         return self.version != other.version

@@ -75,12 +75,12 @@ def look_for(stream: TextIO, colour: str, environment: Mapping[str, str]) -> Loo
 
 
 def is_terminal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Tell whether a stream leads to a terminal that can move its cursor."""
+    """Return whether a stream leads to a terminal that can move its cursor."""
     return stream.isatty() and environment.get("TERM", "") not in ("", "dumb")
 
 
 def is_unicode(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Tell whether the locale is UTF-8. Python writes UTF-8 also under LC_ALL=C, so its own word is not enough."""
+    """Return whether the locale is UTF-8. Python writes UTF-8 also under LC_ALL=C, so its own word is not enough."""
     named = next((environment[name] for name in _LOCALE if environment.get(name)), "")
     if sys.flags.utf8_mode and named == _COERCED and not environment.get("LC_ALL"):
         named = environment.get("LANG", "")  # Python itself has set LC_CTYPE, since there was no locale

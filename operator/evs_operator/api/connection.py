@@ -46,7 +46,7 @@ class LabelSelector:
     match_expressions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels satisfy every requirement; an empty selector matches all."""
+        """Return whether labels satisfy every requirement; an empty selector matches all."""
         if any(labels.get(key) != value for key, value in self.match_labels):
             return False
         return all(_expression(labels, *expression) for expression in self.match_expressions)

@@ -16,12 +16,12 @@ _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LONG_LABEL}(?:\.{_LONG_LABEL})*")
 
 
 def is_object_name(text: str) -> bool:
-    """Tell whether a text is a DNS-1123 subdomain, as the names of Secrets and of connections are."""
+    """Return whether a text is a DNS-1123 subdomain, as the names of Secrets and of connections are."""
     return _NAME.fullmatch(text) is not None
 
 
 def is_namespace_name(text: str) -> bool:
-    """Tell whether a text is a DNS-1123 label, as the names of namespaces are."""
+    """Return whether a text is a DNS-1123 label, as the names of namespaces are."""
     return _NAMESPACE.fullmatch(text) is not None
 
 

@@ -63,7 +63,7 @@ def _block(body: bytes, number: int) -> str:
 
 
 def holds_certificate(raw: bytes) -> bool:
-    """Tell whether a certificate begins somewhere in a file."""
+    """Return whether a certificate begins somewhere in a file."""
     return _BEGIN in raw
 
 

@@ -48,7 +48,7 @@ def state(obj: Object) -> JobState:
 
 
 def is_current(obj: Object) -> bool:
-    """Tell whether the status speaks of the spec as it is now."""
+    """Return whether the status speaks of the spec as it is now."""
     generation = _mapping(obj.get("metadata")).get("generation")
     observed = _status(obj).get("observedGeneration")
     if not isinstance(observed, int) or observed < 0:
@@ -57,27 +57,27 @@ def is_current(obj: Object) -> bool:
 
 
 def is_complete(obj: Object) -> bool:
-    """Tell whether the job succeeded, all its sub-jobs included."""
+    """Return whether the job succeeded, all its sub-jobs included."""
     return is_current(obj) and _is(obj, "Complete")
 
 
 def is_failed(obj: Object) -> bool:
-    """Tell whether the job failed, or succeeded with a failed sub-job. It will not succeed any more."""
+    """Return whether the job failed, or succeeded with a failed sub-job. It will not succeed any more."""
     return is_current(obj) and _is(obj, "Failed")
 
 
 def is_finished(obj: Object) -> bool:
-    """Tell whether the job ended, either way."""
+    """Return whether the job ended, either way."""
     return is_complete(obj) or is_failed(obj)
 
 
 def needs_action(obj: Object) -> bool:
-    """Tell whether a person must act before the operator can tell more; a job that failed is not meant."""
+    """Return whether a person must act before the operator can tell more; a job that failed is not meant."""
     return is_current(obj) and _is(obj, "Stalled") and not _is(obj, "Failed")
 
 
 def is_ready(obj: Object) -> bool:
-    """Tell whether `Ready` is True: of an EvsJob that it succeeded, of a connection that its credential works."""
+    """Return whether `Ready` is True: of an EvsJob that it succeeded, of a connection that its credential works."""
     return is_current(obj) and _is(obj, "Ready")
 
 

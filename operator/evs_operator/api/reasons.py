@@ -62,7 +62,7 @@ _PASSING = frozenset(
 
 
 def heals_itself(reason: str) -> bool:
-    """Tell whether a reason that a status holds, perhaps of another version, names a passing trouble."""
+    """Return whether a reason that a status holds, perhaps of another version, names a passing trouble."""
     return reason in _PASSING
 
 

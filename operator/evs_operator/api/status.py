@@ -83,7 +83,7 @@ _ABSENT: Final = object()
 
 
 def same_status(one: EvsJobStatus, other: EvsJobStatus) -> bool:
-    """Tell whether two statuses say the same: foreign fields, foreign conditions and order of conditions aside."""
+    """Return whether two statuses say the same: foreign fields, foreign conditions and order of conditions aside."""
     if one is other:
         return True
     if any(one.get(field, _ABSENT) != other.get(field, _ABSENT) for field in _PLAIN_FIELDS):

@@ -45,7 +45,7 @@ def connection_status(raw: object) -> StoredConnectionStatus:
 
 
 def same_connection_status(one: StoredConnectionStatus, other: StoredConnectionStatus) -> bool:
-    """Tell whether two statuses of a connection say the same, whatever the order of their conditions."""
+    """Return whether two statuses of a connection say the same, whatever the order of their conditions."""
     if one.get("observedGeneration") != other.get("observedGeneration"):
         return False
     return {c["type"]: c for c in one.get("conditions", [])} == {c["type"]: c for c in other.get("conditions", [])}

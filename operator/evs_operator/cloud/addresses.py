@@ -27,7 +27,7 @@ AddressCheck = Callable[[str, int, str], None]
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address is one of the public internet, also inside an IPv6 form of an IPv4 address."""
+    """Return whether an address is one of the public internet, also inside an IPv6 form of an IPv4 address."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -42,7 +42,7 @@ def is_public(address: str) -> bool:
 
 
 def is_shared(address: str) -> bool:
-    """Tell whether an address is one of the shared address space, 100.64.0.0/10."""
+    """Return whether an address is one of the shared address space, 100.64.0.0/10."""
     try:
         return ipaddress.IPv4Address(address) in SHARED
     except ValueError:

@@ -143,7 +143,7 @@ def _is_address(host: str) -> bool:
 
 
 def _is_inside(host: str) -> bool:
-    """Tell whether a host is an address, this machine, or a name that only the cluster knows."""
+    """Return whether a host is an address, this machine, or a name that only the cluster knows."""
     return _is_address(host) or "." not in host or host.endswith(_INSIDE)
 
 

@@ -59,7 +59,7 @@ def parse_envelope(body: Mapping[str, object]) -> Envelope | None:
 
 
 def is_error(value: object) -> bool:
-    """Tell whether the field `error` of a body says that there is one: empty values, and codes of success, do not."""
+    """Return whether the field `error` of a body says that there is one: empty values, and codes of success, do not."""
     try:
         return _is_told(value)
     except RecursionError:

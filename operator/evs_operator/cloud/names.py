@@ -44,7 +44,7 @@ _Addresses = tuple[tuple[int, str, int], ...]
 
 
 def is_unknown(error: OSError) -> bool:
-    """Tell whether a failed look-up says that there is no such name, and not that DNS is in trouble."""
+    """Return whether a failed look-up says that there is no such name, and not that DNS is in trouble."""
     return isinstance(error, socket.gaierror) and error.errno in _NOT_KNOWN
 
 

@@ -23,7 +23,7 @@ _IDLE_AGAIN: Final = 10.0
 _HEALTHY_IDLE_AGAIN: Final = 60.0
 _USED_FOR: Final = 60.0
 _WAITED_FOR: Final = 400.0
-"""Seconds after an EvsJob asked for it; those of a broken connection look every five minutes at the latest."""
+"""Seconds after an EvsJob asked for it; those of a broken connection ask every five minutes at the latest."""
 
 
 def due(
@@ -50,7 +50,7 @@ def due(
 
 
 def _turn_of(connection: Connection, now: float) -> tuple[bool, bool] | None:
-    """Return whether a connection is broken, and whether nobody uses it; None where it is not due."""
+    """Return whether a connection is broken, and whether nobody uses it; None if it is not due."""
     if connection.spec is None:
         return None
     urgent = connection.refusal is not None or not connection.read_at or connection.broken_since > 0

@@ -1,4 +1,4 @@
-"""Has the Secrets of connections read beside the rounds, so that one read that hangs holds up nothing else.
+"""Reads the Secrets of connections beside the rounds, so that one read that hangs delays nothing else.
 
 Called in each round of `connections`; `rounds` says whose turn it is. Reads under way are bounded, for each namespace
 and in all. What a read finds is the business of whoever is called for it.
@@ -20,7 +20,7 @@ from .refresh_order import due
 
 _AT_ONCE: Final = 64
 _OF_NAMESPACE: Final = 32
-"""Reads under way together, in all and for one namespace."""
+"""Reads in flight together, in all and for one namespace."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class SecretRefresh:
                 self._running.add(connection, asyncio.ensure_future(self._look(connection)))
 
     async def aclose(self) -> None:
-        """End the reads that run."""
+        """Cancel the reads in flight."""
         await self._running.aclose()
 
     def _ended(self, connection: Connection, fault: Exception | None) -> None:

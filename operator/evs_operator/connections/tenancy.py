@@ -25,9 +25,9 @@ LABELS_FRESH: Final = 10.0
 _log = logging.getLogger(__name__)
 _KEPT: Final = 600.0
 _LOOKS: Final = 20
-"""Refused namespaces that are looked at again at a time."""
+"""Refused namespaces that are checked again at a time."""
 _PATIENCE: Final = 5.0
-"""Seconds that the labels of one namespace may take to come."""
+"""Seconds that reading the labels of one namespace may take."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Tenancy:
         self._refused: dict[tuple[ObjectKey, str], AllowedNamespaces] = {}
 
     async def refusal(self, key: ObjectKey, allowed: AllowedNamespaces, namespace: str) -> str:
-        """Return what a connection does not allow a namespace, and what to do; "" where it may. Raises KubeError."""
+        """Return why a namespace may not use a connection, and what to do; "" if it may. Raises KubeError."""
         if key.kind != CLUSTER_EVS_CONNECTION:
             return ""
         said = await self._judge(allowed, namespace)
@@ -59,7 +59,7 @@ class Tenancy:
         return said
 
     async def newly_allowed(self) -> list[tuple[ObjectKey, str]]:
-        """Look at refused namespaces again; return those that may by now, with the connection."""
+        """Check refused namespaces again; return those that are allowed now, with the connection."""
         waiting: defaultdict[str, list[ObjectKey]] = defaultdict(list)
         for key, namespace in self._refused:
             waiting[namespace].append(key)
@@ -89,7 +89,7 @@ class Tenancy:
         return found
 
     def forget(self, key: ObjectKey) -> None:
-        """Forget a connection that is gone or changed, and labels that nobody asked for in ten minutes."""
+        """Forget a connection that is gone or changed, and labels that were not needed for ten minutes."""
         self._refused = {at: allowed for at, allowed in self._refused.items() if at[0] != key}
         now = self._now()
         self._labels = {n: known for n, known in self._labels.items() if now - known.at < _KEPT or known.lock.locked()}

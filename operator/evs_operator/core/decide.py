@@ -108,17 +108,17 @@ def refuse(generation: int, previous: EvsJobStatus, message: str, now: datetime)
 
 
 def is_finished(status: EvsJobStatus) -> bool:
-    """Tell whether a status holds a terminal result."""
+    """Return whether a status holds a terminal result."""
     return "completionTime" in status
 
 
 def is_same_observation(subject: Subject, previous: EvsJobStatus) -> bool:
-    """Tell whether the previous status speaks of the job that the spec points at."""
+    """Return whether the previous status speaks of the job that the spec points at."""
     return not subject.anew and speaks_of(previous, subject.spec)
 
 
 def speaks_of(status: EvsJobStatus, spec: EvsJobSpec) -> bool:
-    """Tell whether a status is about the job, project and connection that a spec names, as far as it names them."""
+    """Return whether a status is about the job, project and connection that a spec names, as far as it names them."""
     if status.get("jobId") != spec.job_id:
         return False
     wanted, had = spec.project_id, status.get("projectId")
@@ -199,7 +199,7 @@ def _frame(subject: Subject, known: EvsJobStatus, observation: Observation | Non
 
 
 def _was_polled(observation: Observation | None) -> bool:
-    """Tell whether a poll was made or tried; one that still waits for its first call was not."""
+    """Return whether a poll was made or tried; one that still waits for its first call was not."""
     return isinstance(observation, JobSeen) or (observation is not None and observation.reason is not Reason.PENDING)
 
 

@@ -117,7 +117,7 @@ def sight_without_answer(
 
 
 def _passes(reason: str, lasting: bool, age: timedelta) -> bool:
-    """Tell whether what hides the job passes without a person, `age` after its observation began."""
+    """Return whether what hides the job passes without a person, `age` after its observation began."""
     if reason == Reason.JOB_NOT_FOUND:
         return age < NOT_FOUND_GRACE
     return heals_itself(reason) and not lasting
@@ -166,6 +166,6 @@ def _hidden(last: Condition | None, trouble: Trouble | None) -> Observed | None:
 
 
 def _is_stalled_for(known: EvsJobStatus, reason: str) -> bool:
-    """Tell whether a person had to act for that reason when the job was last looked at."""
+    """Return whether a person had to act for that reason when the job was last looked at."""
     stalled = condition_of(known.get("conditions", []), "Stalled")
     return stalled is not None and stalled["status"] == "True" and stalled["reason"] == reason

@@ -37,7 +37,7 @@ def masked_id(value: str, redact: Callable[[str], str], limit: int) -> str:
 
 
 def is_plain_id(value: str) -> bool:
-    """Tell whether a text is the id of a volume and nothing else."""
+    """Return whether a text is the id of a volume and nothing else."""
     return _PLAIN_ID.fullmatch(value) is not None
 
 

@@ -42,7 +42,7 @@ class Transition:
 
     @property
     def may_repeat(self) -> bool:
-        """Tell whether the same transition of the same object may come again; a job starts and ends once."""
+        """Return whether the same transition of the same object may come again; a job starts and ends once."""
         return self.action in (Action.ACTION_REQUIRED, Action.RECOVERED, Action.VERIFIED, Action.OUT_OF_REACH)
 
     @property
@@ -100,7 +100,7 @@ def _action_required(before: Iterable[Condition], reason: str, message: str) -> 
 
 
 def _was_ready_before_it_was_out_of_reach(before: Iterable[Condition]) -> bool:
-    """Tell whether a connection only comes back from a passing trouble: Ready and Reconciling moved together."""
+    """Return whether a connection only comes back from a passing trouble: Ready and Reconciling moved together."""
     ready, reconciling = condition_of(before, "Ready"), condition_of(before, "Reconciling")
     if ready is None or reconciling is None or ready["reason"] != ConnectionReason.UNREACHABLE:
         return False
@@ -108,7 +108,7 @@ def _was_ready_before_it_was_out_of_reach(before: Iterable[Condition]) -> bool:
 
 
 def _was_stalled_while_unseen(before: Iterable[Condition]) -> bool:
-    """Tell whether a person had to act before a passing trouble took the word: Ready moved after sight was lost."""
+    """Return whether a person had to act before a passing trouble took the word: Ready moved after sight was lost."""
     observed, ready = condition_of(before, "Observed"), condition_of(before, "Ready")
     if observed is None or ready is None or observed["status"] != "False":
         return False

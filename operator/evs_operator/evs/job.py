@@ -76,7 +76,7 @@ class Job:
 
     @property
     def is_named(self) -> bool:
-        """Tell whether the answer says which job it speaks of: by its id, or by type and times."""
+        """Return whether the answer says which job it speaks of: by its id, or by type and times."""
         return bool(self.job_id) or bool(self.job_type and (self.begin_time or self.end_time))
 
     def descendants(self) -> Iterator[Job]:
@@ -87,7 +87,7 @@ class Job:
 
 
 def identifies_itself(body: Mapping[str, object]) -> bool:
-    """Tell whether a body with a status is a job: errors, volumes and health reports have one too."""
+    """Return whether a body with a status is a job: errors, volumes and health reports have one too."""
     named = any(
         isinstance(body.get(field), str | int) and body[field] for field in ("job_id", "job_type", "begin_time")
     )

@@ -164,7 +164,7 @@ class DueTimes:
 
     @staticmethod
     def _is_silent(entry: Entry) -> bool:
-        """Tell whether the status does not speak of the job that the spec names, and nobody has tried to say why."""
+        """Return whether the status does not speak of the job that the spec names, and nobody has tried to say why."""
         if (
             entry.polling.waiting_version == entry.seen.version
             or entry.seen.finished

@@ -1,4 +1,4 @@
-"""What keeps the first call for an EvsJob away, and until when, in the words of its first status. Pure.
+"""Why the first call for an EvsJob waits, and until when, in the words of its first status. Pure.
 
 Called by `reconciler` for an EvsJob of which nothing is known yet; `due_times` says after how long.
 """
@@ -11,7 +11,7 @@ from evs_operator.connections.connection import Connection, title
 
 
 def what_it_waits_for(connection: Connection, clock: Clock) -> str:
-    """Say what an EvsJob of that connection waits for."""
+    """Return what an EvsJob of that connection waits for, for its status."""
     budget, now = connection.budget, clock()
     if connection.credentials is None:
         return f"waiting for the first call: the Secrets of {title(connection.key)} are being read"

@@ -11,7 +11,7 @@ import asyncio
 from typing import Final
 
 _AT_LEAST: Final = 1.0
-"""Seconds that a call has before it is given up."""
+"""Seconds that a call has before it is cancelled."""
 
 
 class InFlightCalls:
@@ -21,7 +21,7 @@ class InFlightCalls:
         self._calls: dict[str, tuple[asyncio.Timeout, float, object]] = {}
 
     def begin(self, uid: str, target: object) -> asyncio.Timeout:
-        """Return the context to make a call in, about `target`; it raises TimeoutError where the call is given up."""
+        """Return the context to make a call in, about `target`; it raises TimeoutError if the call is cancelled."""
         timeout = asyncio.timeout(None)
         self._calls[uid] = timeout, asyncio.get_running_loop().time(), target
         return timeout
@@ -31,7 +31,7 @@ class InFlightCalls:
         del self._calls[uid]
 
     def give_up(self, uid: str, *, unless_about: object = None) -> None:
-        """End the call of an EvsJob, once it has had its second; one about that target goes on."""
+        """Cancel the in-flight call of an EvsJob once it has had its second, unless it is about that target."""
         call = self._calls.get(uid)
         if call is not None and (unless_about is None or call[2] != unless_about):
             timeout, began, _ = call

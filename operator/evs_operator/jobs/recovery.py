@@ -1,4 +1,4 @@
-"""Who waits for a side that is in trouble, a cloud or the API server, and is woken by the first success there.
+"""Which EvsJobs wait for a failing cloud or API server; the first success there wakes them.
 
 Called where the trouble is met (`query`, `reconciler`). Each EvsJob backs off by itself for up to a minute; without
 this the last of them would learn of a repair a minute late, and a new EvsJob before all others. Deliberately not here:
@@ -52,7 +52,7 @@ class Recovery:
         self._troubles: WeakKeyDictionary[object, _Trouble] = WeakKeyDictionary()
 
     def failed(self, side: object, entry: Entry) -> None:
-        """Note that an EvsJob met trouble there; one of several is to try again within ten seconds."""
+        """Record that an EvsJob met trouble there; one of several is to try again within ten seconds."""
         trouble = self._troubles.setdefault(side, _Trouble())
         trouble.waiting[entry.uid] = entry
         if len(trouble.waiting) > trouble.looked_through_at:

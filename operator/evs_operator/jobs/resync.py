@@ -1,4 +1,4 @@
-"""Compares the store with what the API server lists, so that nothing a watch missed stays wrong.
+"""Compares the store with what the API server lists, so that no missed watch event stays unnoticed.
 
 Every five minutes, and after the watch listed everything anew, a metadata-only LIST removes EvsJobs that
 are gone; where the LIST shows changes that the watch does not bring, the watch is dead and is restarted.
@@ -49,7 +49,7 @@ class Resync:
         self.verified: float | None = None
 
     def ask(self) -> None:
-        """Compare soon: the watch listed everything anew."""
+        """Compare soon: the watch has listed everything again."""
         self._asked.set()
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class Resync:
                 _log.exception("resync: failed")
 
     async def compare(self) -> None:
-        """List once and put the store right."""
+        """List once and correct the store."""
         started = self._clock()
         present: set[str] = set()
         behind: list[Listed] = []

@@ -119,7 +119,7 @@ class Store:
         return gone
 
     def is_older(self, uid: str, resource_version: str) -> bool:
-        """Tell whether the store lacks an object, or holds an older one than that version."""
+        """Return whether the store lacks an object, or holds an older one than that version."""
         entry = self._entries.get(uid)
         if entry is None:
             return uid not in self._deleted

@@ -20,7 +20,7 @@ _CHANGED_TOO_FAST: Final = 1.0
 
 
 def is_end(observation: Observation | None) -> bool:
-    """Tell whether an observation is the end of a job, after which nothing newer is to be seen."""
+    """Return whether an observation is the end of a job, after which nothing newer is to be seen."""
     return isinstance(observation, JobSeen) and observation.job.outcome is not JobOutcome.IN_PROGRESS
 
 
@@ -30,7 +30,7 @@ def newest(pending: Observation | None, seen: Observation | None) -> Observation
 
 
 def may_be_tried(entry: Entry, before: Observation | None, now: float) -> bool:
-    """Tell whether a write may go: it is the first of what is new, or has waited since the last that failed."""
+    """Return whether a write may go: it is the first of what is new, or has waited since the last that failed."""
     return before is None or now >= entry.polling.write_at or (is_end(entry.polling.pending) and not is_end(before))
 
 

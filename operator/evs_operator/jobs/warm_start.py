@@ -1,4 +1,4 @@
-"""What the finished EvsJobs of the first list tell about durations, so that a new process need not learn them anew.
+"""What the finished EvsJobs of the first list say about durations, so that a new process starts with them.
 
 The supervisor shows each EvsJob that the first list brings, and has the durations taught once all are there and the
 connections are known. Only the newest jobs of each kind count, so only those are looked at closely: 10,000 finished

@@ -1,4 +1,4 @@
-"""What the API server serves and lets us do: asked before watching starts, and by `evs-operator check`."""
+"""What the API server serves and allows us: checked before watching starts, and by `evs-operator check`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ LEASE_RIGHTS: Final = (
 
 
 async def missing_access(api: KubeApi, namespaces: Collection[str]) -> Access:
-    """Find out which kinds can be watched; raises KubeError where the API server does not answer.
+    """Find out which kinds can be watched; raises KubeError if the API server does not answer.
 
     Without the right to watch ClusterEvsConnections the operator works with namespaced connections alone.
     """

@@ -1,4 +1,4 @@
-"""Writes Events (`events.k8s.io/v1`) behind the back of the status writers, and gives up before it is in their way.
+"""Writes Events (`events.k8s.io/v1`) in the background, and drops them rather than delay a status write.
 
 `EventRecorder.tell()` only puts a transition into a bounded queue, whose namespaces take turns (`event_queue`); four
 tasks send what is there, one request for each. The same transition of the same object again within minutes counts up
@@ -60,7 +60,7 @@ class _Known:
 
 
 class EventRecorder:
-    """Queue and senders; one instance per process. `count` is told the result of each Event."""
+    """Queue and senders; one instance per process. `count` is called with the result of each Event."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class EventRecorder:
         self._waiting = asyncio.Event()
 
     def tell(self, key: ObjectKey, uid: str, transition: Transition | None) -> None:
-        """Take a transition to be written as an Event; returns at once. None is nothing to tell."""
+        """Queue a transition to be written as an Event; returns at once. None is ignored."""
         if transition is None:
             return
         happened = _Happened(key, uid, transition, self._now())
@@ -93,7 +93,7 @@ class EventRecorder:
 
     @property
     def busy(self) -> bool:
-        """True while Events are queued or on the way."""
+        """True while Events are queued or being sent."""
         return bool(self._queue or self._queue.on_the_way)
 
     async def run(self) -> None:
@@ -148,7 +148,7 @@ class EventRecorder:
                 return
 
     async def _write(self, happened: _Happened) -> None:
-        """Count up the series of the Event that is there, or write a new one."""
+        """Increment the series of the existing Event, or write a new one."""
         mark = (happened.uid, happened.transition)
         known = self._known.get(mark) if happened.transition.may_repeat else None
         path = f"/apis/events.k8s.io/v1/namespaces/{quote(happened.key.namespace or 'default')}/events"

@@ -35,7 +35,7 @@ class ForeignWrites:
         self._unsaid = 0
 
     def met(self, name: str, metadata: Mapping[str, object]) -> None:
-        """Take an object, named as in the log, whose status somebody else wrote."""
+        """Warn about an object, named as in the log, whose status somebody else wrote."""
         if self._now() - self._warned < _WARN_EVERY:
             self._unsaid += 1
             return

@@ -1,4 +1,4 @@
-"""Faults of ours with one object: how they are told, and when that object is tried again.
+"""Faults of ours with one object: how they are reported, and when that object is retried.
 
 Called by every loop over the objects of tenants. What one object makes us stumble over must not end the loop, the
 worker or the process of all: the fault is caught for that object, logged with its name, shown in its status, and the
@@ -24,7 +24,7 @@ _REMEMBERED: Final = 10_000
 
 
 class Faults:
-    """Remembers objects that we stumbled over; `now` is in seconds, and an object is named as in the log."""
+    """Remembers objects that a fault was met with; `now` is in seconds, and an object is named as in the log."""
 
     def __init__(self, now: Callable[[], float], log: logging.Logger) -> None:
         self._now = now
@@ -32,7 +32,7 @@ class Faults:
         self._met: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def met(self, name: str, what: str, error: Exception) -> float:
-        """Take a fault with an object and log it on one line, `what` says what was not done; return the wait."""
+        """Log a fault with an object on one line, `what` says what was not done; return the seconds to wait."""
         times = self._met.pop(name, (0, 0.0))[0] + 1
         wait = min(_FIRST * 2.0 ** (times - 1), _LONGEST)
         self._met[name] = times, self._now() + wait
@@ -50,11 +50,11 @@ class Faults:
             self.met(name, what, fault)
 
     def __bool__(self) -> bool:
-        """Tell whether there was any fault lately: names need not be made where there was none."""
+        """Return whether there was any fault lately: names need not be made where there was none."""
         return bool(self._met)
 
     def waits(self, name: str) -> bool:
-        """Tell whether an object is left alone now."""
+        """Return whether an object is left alone now."""
         return name in self._met and self._now() < self._met[name][1]
 
     def over(self, name: str) -> None:
@@ -64,5 +64,5 @@ class Faults:
 
 
 def in_words(error: BaseException) -> str:
-    """Return a fault as a status tells it: its kind, never its text, which may quote what must not be shown."""
+    """Return a fault as a status reports it: its kind, never its text, which may quote what must not be shown."""
     return f"a fault of the operator ({type(error).__name__}, see its log); it is tried again"

@@ -133,7 +133,7 @@ class _Formatter(logging.Formatter):
         return value if isinstance(value, int | float) else _Redacted(value, self._redact)
 
     def _is_clean(self, logger: str, message: str, extra: Mapping[str, object]) -> bool:
-        """Tell whether nothing in a record has to be hidden: nearly all records are like that."""
+        """Return whether nothing in a record has to be hidden: nearly all records are like that."""
         return is_clean(self._redact, (logger, message, *(f"{name}={_text(value)}" for name, value in extra.items())))
 
     def _field(self, name: str, value: object) -> object:
@@ -195,7 +195,7 @@ class RepeatFilter(logging.Filter):
         self._seen: dict[int, tuple[float, int]] = {}  # hash of the words -> (time let through, number held back since)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record is news."""
+        """Return whether the record is news."""
         if record.levelno < logging.WARNING:
             return True
         error = _error(record)

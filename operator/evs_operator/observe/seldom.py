@@ -18,7 +18,7 @@ _PERIOD: Final = 60.0
 
 @dataclass(slots=True)
 class _Held:
-    """What was held back of one kind since its last line: how many, and the last of them."""
+    """What was suppressed of one kind since its last line: how many, and the last of them."""
 
     since: float
     number: int = 0
@@ -27,7 +27,7 @@ class _Held:
 
 
 class Seldom:
-    """Warns once a minute for each kind; needs a running event loop to tell what came after the first."""
+    """Warns once a minute for each kind; needs a running event loop to report what came after the first."""
 
     def __init__(self, log: logging.Logger, now: Callable[[], float] = time.monotonic) -> None:
         self._log = log
@@ -35,7 +35,7 @@ class Seldom:
         self._held: dict[str, _Held] = {}
 
     def warning(self, kind: str, message: str, fields: Mapping[str, object] | None = None) -> None:
-        """Log the message now where none of its kind was logged within a minute, else count it."""
+        """Log the message now if none of its kind was logged within a minute, else count it."""
         held = self._held.get(kind)
         if held is None:
             self._log.warning("%s", message, extra=fields)
@@ -46,7 +46,7 @@ class Seldom:
         self._log.debug("%s", message, extra=fields)
 
     def _minute_over(self, kind: str) -> None:
-        """Tell what was held back; a minute without any ends the trouble."""
+        """Log what was suppressed; a minute without any ends the trouble."""
         held = self._held.pop(kind)
         if not held.number:
             return

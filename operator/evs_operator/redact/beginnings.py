@@ -56,7 +56,7 @@ class _Needle(NamedTuple):
     after: _Edge | None = None
 
     def is_at(self, text: bytes, at: int) -> bool:
-        """Tell whether it stands there whole, to the last bit."""
+        """Return whether it stands there whole, to the last bit."""
         return (
             text.startswith(self.data, at)
             and (self.before is None or self.before.is_at(text, at - 1))

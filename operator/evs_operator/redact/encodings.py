@@ -104,7 +104,7 @@ def views(data: bytes) -> Iterator[View]:
 
 
 def _goes_on(match: re.Match[bytes]) -> bool:
-    """Tell whether a long run and what follows it are lines of one text; a word of prose is no line."""
+    """Return whether a long run and what follows it are lines of one text; a word of prose is no line."""
     full = match.end("line") - match.start("line") >= _FULL_LINE
     return full or _NEXT_LINE.match(match.string, match.end()) is not None
 

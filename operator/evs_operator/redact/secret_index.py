@@ -203,7 +203,7 @@ def _alike_before(one: bytes, end: int, other: bytes, stop: int) -> int:
 
 
 def _is_id(text: bytes, start: int, end: int) -> bool:
-    """Tell whether a part stands within a UUID or the id of a project or a job, which happens to be in a value too."""
+    """Say whether a part stands within a UUID or the id of a project or a job, which happens to be in a value too."""
     ids = _ID.finditer(text, max(start - _ID_MOST, 0), end + _ID_MOST)
     return any(match.start() <= start and end <= match.end() for match in ids)
 

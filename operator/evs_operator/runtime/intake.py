@@ -1,4 +1,4 @@
-"""Takes what the watch brings, each object for itself: what one of them makes us stumble over is its own matter.
+"""Takes what the watch brings, each object for itself: a fault with one of them concerns no other.
 
 Called by the source for every object that is listed, added, changed or deleted. An object that could not be taken is
 logged with its name, an EvsJob says so in its status, and it is read and taken again with growing waits. So is what a
@@ -35,7 +35,7 @@ _NO_NAME: Final = "?"
 _log = logging.getLogger(__name__)
 
 TakeConnection = Callable[[str, str | None, Mapping[str, object]], bool]
-"""Takes kind, event type (`READ`: read a moment ago) and object; False where it may be older than what is known."""
+"""Takes kind, event type (`READ`: read a moment ago) and object; False if it may be older than what is known."""
 
 
 class Intake:
@@ -64,14 +64,14 @@ class Intake:
         self._aside: dict[ObjectKey, float] = {}
 
     def on_event(self, kind: str, event_type: str | None, body: Mapping[str, object]) -> None:
-        """Take an event; raises nothing."""
+        """Process an event; raises nothing."""
         try:
             self._take(kind, event_type, body, fresh=event_type == RESTORED)
         except Exception as fault:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
             self._set_aside(kind, body, fault)
 
     async def run(self) -> None:
-        """Take again what could not be taken, until cancelled."""
+        """Retry what could not be processed, until cancelled."""
         while True:
             await asyncio.sleep(_TICK)
             now = self._clock()

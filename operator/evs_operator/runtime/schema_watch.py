@@ -1,4 +1,4 @@
-"""Finds out, once a minute, whether the installed CRDs know all fields of this operator; `/readyz` says so.
+"""Checks once a minute whether the installed CRDs know all fields of this operator; `/readyz` says so.
 
 Started by the supervisor. A CRD may be replaced by an older one while the operator runs, by a Helm release or by an
 Argo CD application of another version: statuses are refused from then on, or lose fields without a word.
@@ -20,20 +20,20 @@ _log = logging.getLogger(__name__)
 
 
 class SchemaWatch:
-    """`problem` is what is missing, on one line, "" where nothing is known to be."""
+    """`problem` is what is missing, on one line, "" if nothing is known to be."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
         self.problem = ""
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check every minute until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(_EVERY)
 
     async def look(self) -> None:
-        """Look once; what cannot be found out leaves the problem as it is."""
+        """Check once; if it cannot be found out, the problem stays as it is."""
         try:
             missing = await missing_fields(self._api)
         except KubeError:

@@ -134,7 +134,7 @@ class Stream:
         return at[0]
 
     async def _is_ahead(self, version: str) -> bool:
-        """Tell whether a watch that brought nothing waits for a version that the API server has yet to reach.
+        """Return whether a watch that brought nothing waits for a version that the API server has yet to reach.
 
         So it is when the store of the API server was restored from a copy: a watch from then on hides what changes.
         """
