@@ -82,7 +82,7 @@ class Budget:
         return 0.0
 
     def is_short(self, now: float) -> bool:
-        """Tell whether a call would have to wait, for the end of a pause or for its turn."""
+        """Return whether a call would have to wait, for the end of a pause or for its turn."""
         if now < self.paused_until or (self._probing and now < self._probe_ends):
             return True
         self._fill(now)

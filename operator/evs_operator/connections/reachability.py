@@ -63,11 +63,11 @@ class Reach:
             self.since = now
 
     def is_mistaken(self, now: float) -> bool:
-        """Tell whether a person must act."""
+        """Return whether a person must act."""
         return not self.reached and self._lasts(now)
 
     def is_outage_to_tell(self, now: float) -> bool:
-        """Tell whether an endpoint that was reached before is away for so long that an Event is due."""
+        """Return whether an endpoint that was reached before is away for so long that an Event is due."""
         return self.reached and not self.told and self._lasts(now)
 
     @property

@@ -88,7 +88,7 @@ class ConnectionRegistry:
         return iter(list(self._registry.values()))
 
     def knows_newer(self, key: ObjectKey, version: str) -> bool:
-        """Tell whether a newer version of a connection is known, by its number."""
+        """Return whether a newer version of a connection is known, by its number."""
         known = self._registry.get(key)
         return known is not None and _older(version, known.resource_version)
 

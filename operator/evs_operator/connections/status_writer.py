@@ -203,7 +203,7 @@ def verdict_of(connection: Connection, now: float) -> tuple[ConnectionReason, st
 
 
 def _still_says_valid(connection: Connection, previous: list[Condition]) -> bool:
-    """Tell whether a status of an earlier process says of this spec that the credential is good."""
+    """Return whether a status of an earlier process says of this spec that the credential is good."""
     ready = condition_of(previous, "Ready")
     same_spec = connection.status.get("observedGeneration") == connection.generation
     if connection.reach.is_mistaken(0.0) and connection.credentials_seen <= 1:

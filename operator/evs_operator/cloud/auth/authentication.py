@@ -65,7 +65,7 @@ class Signer:
             request.headers["X-Security-Token"] = key.security_token
 
     async def is_off(self, response: httpx.Response) -> bool:
-        """Tell whether an answer calls the signature expired, and take over the gateway's time."""
+        """Return whether an answer calls the signature expired, and take over the gateway's time."""
         if response.status_code != httpx.codes.UNAUTHORIZED:
             return False
         await response.aread()
@@ -214,7 +214,7 @@ def _as_asked(asking: httpx.Request, request: httpx.Request) -> httpx.Request:
 
 
 async def _is_refused(response: httpx.Response, now: datetime) -> bool:
-    """Tell whether an answer refuses the credential, under whichever status.
+    """Return whether an answer refuses the credential, under whichever status.
 
     docs/reference/jobs-api.md#what-an-answer-means: an expired token comes as 401 or as 400.
     """

@@ -49,7 +49,7 @@ class Failure:
         self._error = self._until = None
 
     def counts(self, now: datetime) -> bool:
-        """Tell whether a failure is told now."""
+        """Return whether a failure is told now."""
         return self._until is not None and now < self._until
 
     def raise_again(self, now: datetime) -> None:
@@ -101,7 +101,7 @@ class Issuer:
         self.refusal.remember(error, now + _REFUSED_FOR)
 
     def vouched(self, now: datetime) -> bool:
-        """Tell whether something was issued a moment ago, and not too many refusals have come since."""
+        """Return whether something was issued a moment ago, and not too many refusals have come since."""
         return self.granted_at is not None and now - self.granted_at < _VOUCHES_FOR and self.refusals < _STRIKES
 
     def was_tried(self, scope: str | None) -> None:

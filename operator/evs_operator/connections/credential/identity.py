@@ -119,7 +119,7 @@ class Identity:
         return self._verdicts.of(project or "", namespace)
 
     def goes_elsewhere(self, project: str | None, within: float) -> bool:
-        """Tell whether the cloud answered about another project in the last seconds."""
+        """Return whether the cloud answered about another project in the last seconds."""
         return self._verdicts.accepted_elsewhere(project or "", self._now(), within) is not None
 
     def spend(self) -> None:
@@ -177,7 +177,7 @@ class Identity:
         return error
 
     def _meets(self, met_by: MetBy, whose: Asker, asker: Asker) -> bool:
-        """Tell whether the call of `asker` would meet what that of `whose` met."""
+        """Return whether the call of `asker` would meet what that of `whose` met."""
         match met_by:
             case MetBy.NOBODY:
                 return False
@@ -249,7 +249,7 @@ class Identity:
             self._verdicts.refuse(project, refusal)
 
     async def _is_everyones(self, error: errors.CloudError, asker: Asker) -> bool:
-        """Tell whether a refusal is that of the credential, and not of the project alone."""
+        """Return whether a refusal is that of the credential, and not of the project alone."""
         if error.of_project:
             return False
         elsewhere = self._verdicts.accepted_elsewhere(asker.project or "", self._now())

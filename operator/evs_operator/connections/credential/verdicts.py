@@ -49,7 +49,7 @@ class Refusal:
         return min(self.retry_at, self.since + (_ASKED_TRY if self.tries <= _ASKED_TRIES else TRY))
 
     def lasts(self, now: float, *, urgent: bool = False) -> bool:
-        """Tell whether no call may go."""
+        """Return whether no call may go."""
         return now < self.ends_at(urgent=urgent)
 
     @staticmethod
@@ -144,7 +144,7 @@ class Verdicts:
         return self._strikes >= _STRIKES
 
     def _may_try(self, project: str, namespace: str) -> bool:
-        """Tell whether a project is one of the few that are tried though the credential was refused."""
+        """Return whether a project is one of the few that are tried though the credential was refused."""
         refusal = self.refusal
         if refusal is None or refusal.locked or refusal.reason is not ConnectionReason.UNAUTHORIZED:
             return False
