@@ -25,6 +25,8 @@ from .watch import Deleted, News, Seen, Snapshot, Trouble, Watch, redrawn_when_r
 Judge = Callable[[Sequence["Followed"], float], tuple[ExitCode | None, float | None]]
 """From all EvsJobs and the time to the exit code, or None and when to ask again although nothing happened."""
 _LONG: Final = 3600.0
+_MOST_REFUSALS: Final = 5
+"""Reads in a row: an API server that just started refuses what it will soon allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Follow:
         self._selection = selection
         self._jobs = {key_of(obj): Followed(obj, JobWait().seen(obj, now), now) for obj in objects}
         self._strays = False
+        self._refusals = 0
         self._complaints: set[str] = set()
 
     @property
@@ -95,8 +98,8 @@ class Follow:
                 self._lose(key_of(obj), obj, at)
             case Snapshot(objects, since):
                 self._compare(objects, since)
-            case Trouble(error):
-                self._complain(error)
+            case Trouble(error, reading):
+                self._complain(error, reading=reading)
 
     def _see(self, key: Key, obj: Object, at: float) -> None:
         job = self._open(key)
@@ -124,6 +127,7 @@ class Follow:
         return None if self._ends_stay else replace(job, wait=replace(job.wait, state=JobState.IN_PROGRESS))
 
     def _compare(self, objects: Sequence[Object], since: float) -> None:
+        self._refusals = 0
         there = {key_of(obj): obj for obj in objects}
         for key, job in list(self._jobs.items()):
             if job.at > since:
@@ -133,10 +137,12 @@ class Follow:
             else:
                 self._lose(key, None, since)
 
-    def _complain(self, error: KubectlError) -> None:
-        """Say once what is wrong; a wait outlives an API server that is away."""
-        if error.cause in (Cause.NO_KUBECTL, Cause.NO_CRDS):
-            raise error
+    def _complain(self, error: KubectlError, *, reading: bool) -> None:
+        """Say once what is wrong: a wait outlives an API server that is away, and not one that goes on refusing."""
+        if reading and error.cause is not Cause.UNREACHABLE:
+            self._refusals += 1
+            if self._refusals >= _MOST_REFUSALS:
+                raise error
         if error.line not in self._complaints:
             self._complaints.add(error.line)
             self._session.say(f"{error.line}; trying again")

@@ -55,9 +55,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The API server did not answer as it should; it is asked again."""
+    """The API server did not answer as it should; it is asked again. `reading`: it was a read, not a stream."""
 
     error: KubectlError
+    reading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Watch:
                 since = time.monotonic()
                 self._news.put(Snapshot(tuple(self._read()), since))
             except KubectlError as error:
-                self._news.put(Trouble(error))
+                self._news.put(Trouble(error, reading=True))
 
 
 def _news_of(event: Object) -> News | None:
