@@ -78,9 +78,9 @@ class Explanation:
 
     def _job(self, row: Row) -> str:
         word = api.job_status(self.obj)
+        after = f" after {row.duration}" if row.duration else ""
         known = (
-            f"the cloud says {word}" if word else "the cloud has said nothing yet",
-            row.duration,
+            f"the cloud says {word}{after}" if word else "the cloud has said nothing yet",
             f"{row.progress} sub-jobs finished" if row.progress else "",
         )
         return f"{row.job_type or 'job'} {row.job_id}: {', '.join(filter(None, known))}"
@@ -98,9 +98,17 @@ class Explanation:
         cells = []
         for sub in row.sub_jobs:
             if sub.state is JobState.FAILED:
-                volume = look.plain(harmless(volumes.get(sub.job_id) or "none"))
+                of_it = look.plain(harmless(volumes.get(sub.job_id) or ""))
+                volume = f"volume {of_it}" if of_it else "no volume"
                 word = Cell(sub.word, look.colour_of(sub.state))
-                cells.append([Cell(f"  {sub.job_id}"), word, Cell(f"volume {volume}"), Cell(sub.message)])
+                cells.append(
+                    [
+                        Cell(f"  {sub.job_id}"),
+                        word,
+                        Cell(volume),
+                        Cell(sub.message),
+                    ]
+                )
         if cells:
             yield ""
             yield f"Failed sub-jobs: {count_of(self.obj, 'failed')} of {count_of(self.obj, 'total')}"

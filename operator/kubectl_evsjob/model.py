@@ -6,6 +6,7 @@ verdict is that of `evs_operator.api.state`, never of a word of the cloud.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from .text import harmless
 
 Object = Mapping[str, Any]
 
+_TASK: Final = re.compile(r"^\w+Task-fail: ?")
+"""The cloud puts the step of its own that failed before the reason; `.status` and -o json have all of it."""
 _BAD_WORDS: Final = frozenset(("fail", "failed", "error"))
 
 
@@ -106,6 +109,11 @@ def moment(text: object) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def reason_of(fail_reason: str) -> str:
+    """Return why a sub-job failed, without the step of the cloud's own that failed."""
+    return _TASK.sub("", fail_reason)
+
+
 def count_of(obj: Object, name: str) -> int:
     """Return a number of `.status.subJobCounts`, 0 if it is not there."""
     return _count(mapping(obj.get("status")), name)
@@ -147,7 +155,7 @@ def _sub_row(sub: Object, now: datetime, clean: Callable[[object], str]) -> SubR
         duration = precise((end - begin).total_seconds())
     elif begin and state not in (JobState.COMPLETE, JobState.FAILED):
         duration = age((now - begin).total_seconds())
-    failed = " ".join(filter(None, (clean(sub.get("errorCode")), clean(sub.get("failReason")))))
+    failed = " ".join(filter(None, (clean(sub.get("errorCode")), reason_of(clean(sub.get("failReason"))))))
     volume = clean(sub.get("volumeId"))
     return SubRow(
         job_id=clean(sub.get("jobId")),

@@ -18,7 +18,7 @@ from .durations import precise
 from .happenings import Events, events_of
 from .layout import Cell, Column, lay_out
 from .look import DIM, Look
-from .model import mapping, moment, sub_state
+from .model import mapping, moment, reason_of, sub_state
 from .selection import Selection, name_of
 from .session import Session
 from .text import harmless
@@ -90,18 +90,22 @@ def _of_sub_jobs(obj: Object) -> Iterator[Entry]:
         failed = sub_state(word) is api.JobState.FAILED
         if end is None or not (failed or len(subs) <= _MOST_SUB_JOBS):
             continue
-        why = " ".join(filter(None, (sub.get("errorCode"), sub.get("failReason"))))
+        why = " ".join(filter(None, (sub.get("errorCode"), reason_of(sub.get("failReason", "")))))
         what = why or (f"volume {sub['volumeId']}" if sub.get("volumeId") else "")
         yield Entry(end, "cloud", f"sub-job {sub.get('jobId', '')} ended: {' '.join(filter(None, (word, what)))}")
 
 
 def _of_conditions(obj: Object) -> Iterator[Entry]:
-    """Yield the last change of each condition; those that changed at the same time to say the same are one entry."""
+    """Yield the last change of each condition; those that changed at the same time to say the same are one entry.
+
+    A condition that is False says that something has not happened: `Ready` and `Observed` are what became False.
+    """
     conditions = mapping(obj.get("status")).get("conditions")
     together: dict[tuple[datetime, str], list[str]] = {}
     for condition in map(mapping, conditions if isinstance(conditions, list) else ()):
         at = moment(condition.get("lastTransitionTime"))
-        if at and at.year > 1970:  # the default of the CRD: nothing happened yet
+        told = condition.get("status") != "False" or condition.get("type") in ("Ready", "Observed")
+        if at and at.year > 1970 and told:  # 1970 is the default of the CRD: nothing happened yet
             words = together.setdefault((at, str(condition.get("reason", ""))), [])
             words.append(f"{condition.get('type')}={condition.get('status')}")
     for (at, reason), words in together.items():

@@ -86,17 +86,18 @@ def _children(row: Row, look: Look, room: int | None) -> tuple[list[list[Cell]],
     if room == 0 or not hidden:
         hidden = Counter()
     between, end = look.branches
+    tail = _tail(subs)
     cells = []
     for at, sub in enumerate(subs):
         is_last = at == len(subs) - 1 and not hidden
-        cells.append(_child(sub, end if is_last else between, look))
+        cells.append(_child(sub, end if is_last else between, look, tail))
     return cells, _counted(hidden, "more", look) if hidden else ""
 
 
-def _child(sub: SubRow, branch: str, look: Look) -> list[Cell]:
+def _child(sub: SubRow, branch: str, look: Look, tail: int) -> list[Cell]:
     colour = look.colour_of(sub.state)
     return [
-        Cell(f"{branch}{look.sign(sub.state)} {_short(sub.job_id, look)}", colour),
+        Cell(f"{branch}{look.sign(sub.state)} {_short(sub.job_id, look, tail)}", colour),
         Cell(sub.word, colour),
         Cell(""),
         Cell(sub.job_type),
@@ -105,8 +106,14 @@ def _child(sub: SubRow, branch: str, look: Look) -> list[Cell]:
     ]
 
 
-def _short(job_id: str, look: Look) -> str:
-    return job_id if len(job_id) <= _MOST_OF_ID else f"{job_id[:4]}{look.ellipsis}{job_id[-4:]}"
+def _tail(subs: Sequence[SubRow]) -> int:
+    """Return how many letters of the end of the ids tell these sub-jobs apart, at least four."""
+    ids = {sub.job_id for sub in subs}
+    return next((size for size in range(4, _MOST_OF_ID, 2) if len({each[-size:] for each in ids}) == len(ids)), 64)
+
+
+def _short(job_id: str, look: Look, tail: int) -> str:
+    return job_id if len(job_id) <= 4 + tail else f"{job_id[:4]}{look.ellipsis}{job_id[-tail:]}"
 
 
 def _counted(counts: Counter[str], noun: str, look: Look) -> str:

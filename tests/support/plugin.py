@@ -233,10 +233,15 @@ class Terminal:
         os.write(self._reader, b"\x03")
 
     def resize(self, columns: int, lines: int) -> None:
-        """Change the size, as a person does with the mouse."""
-        self.screen.resize(lines, columns)
+        """Change the size, as a person does with the mouse; the process gets SIGWINCH from the terminal.
+
+        The emulator is as wide as the wider of both until all is read: it breaks lines for good, and no terminal does.
+        """
+        self.screen.resize(lines, max(columns, self.screen.columns))
         self._resize(columns, lines)
-        os.kill(self.process.pid, signal.SIGWINCH)
+        while self._read(0.3):
+            pass
+        self.screen.resize(lines, columns)
 
     def _resize(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self._writer, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
