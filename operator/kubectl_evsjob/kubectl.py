@@ -105,8 +105,9 @@ class Stream:
     def complaint(self) -> KubectlError | None:
         """Return why it ended; None if kubectl thinks that all is well."""
         assert self._process.stderr is not None  # noqa: S101 -- as above
-        said = self._process.stderr.read().decode("utf-8", "replace")
-        code = self._process.wait()
+        with self._process:  # closes both pipes
+            said = self._process.stderr.read().decode("utf-8", "replace")
+        code = self._process.returncode
         return understood(said, code) if code > 0 else None
 
     def stop(self) -> None:

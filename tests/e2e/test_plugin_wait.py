@@ -73,7 +73,7 @@ def test_usage_is_two_and_not_found_is_four(plugin: Plugin) -> None:
         (("wait", "x", "-l", "a=b"), 2, "error: name EvsJobs or a --selector, not both\n"),
         (("wait", "x", "--timeout", "soon"), 2, "'soon' is no duration: write 90s, 10m or 1h30m"),
         (("wait", "x"), 4, f"error: there is no EvsJob x in the namespace {plugin.namespace}\n"),
-        (("wait", "-l", "a=b"), 4, "error: no EvsJob matches\n"),
+        (("wait", "-l", "a=b"), 4, f"error: no EvsJob matches a=b in the namespace {plugin.namespace}\n"),
     ]:
         done = plugin.run(*arguments)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1)

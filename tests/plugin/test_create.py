@@ -18,9 +18,9 @@ _BODY = {"status": "RUNNING", "job_id": _ID, "job_type": "createVolume", "entiti
 def test_an_answer_of_the_cloud_becomes_an_evsjob_that_is_called_as_its_job(
     cluster: FakeCluster, answer: dict[str, object]
 ) -> None:
-    first = cluster.run("create", "-f", "-", input=json.dumps(answer))
+    first = cluster.call("create", "-f", "-", input=json.dumps(answer))
     assert (first.returncode, first.stdout) == (0, f"evsjob.evs-operator.dev/{_ID.lower()} created\n")
-    again = cluster.run("create", "--job-id", _ID)
+    again = cluster.call("create", "--job-id", _ID)
     assert (again.returncode, again.stdout) == (0, f"evsjob.evs-operator.dev/{_ID.lower()} unchanged\n")
 
 
@@ -29,7 +29,7 @@ def test_all_that_can_be_said_of_an_evsjob_stands_in_it(cluster: FakeCluster, tm
     flags = ["--connection", "cluster/shared", "--project-id", "0" * 32, "--deadline", "15m", "--ttl", "1d"]
     flags += ["--label", "app=db", "--label", "tier=", "--annotation", "note=a=b"]
     for form, read in (("yaml", yaml.safe_load), ("json", json.loads)):
-        done = cluster.run("create", "data", "-f", str(tmp_path / "answer"), *flags, "--dry-run", "-o", form)
+        done = cluster.call("create", "data", "-f", str(tmp_path / "answer"), *flags, "--dry-run", "-o", form)
         assert read(done.stdout) == {
             "apiVersion": "evs-operator.dev/v1alpha1",
             "kind": "EvsJob",
@@ -56,8 +56,8 @@ def test_all_that_can_be_said_of_an_evsjob_stands_in_it(cluster: FakeCluster, tm
 def test_a_name_that_follows_something_else_is_not_taken(
     cluster: FakeCluster, flags: tuple[str, ...], words: str
 ) -> None:
-    assert cluster.run("create", "data", "--job-id", "another-one").returncode == 0
-    done = cluster.run("create", "data", *flags, "--wait")
+    assert cluster.call("create", "data", "--job-id", "another-one").returncode == 0
+    done = cluster.call("create", "data", *flags, "--wait")
     assert (done.returncode, done.stdout) == (2, "")
     line = f"error: the EvsJob data is there already, with {words}: choose another name, or delete it\n"
     assert done.stderr == line
@@ -77,7 +77,7 @@ def test_a_name_that_follows_something_else_is_not_taken(
     ],
 )
 def test_an_answer_without_a_job_is_refused_with_what_to_do(cluster: FakeCluster, text: str, words: str) -> None:
-    done = cluster.run("create", "-f", "-", input=text)
+    done = cluster.call("create", "-f", "-", input=text)
     assert (done.returncode, done.stdout, cluster.calls) == (2, "", [])
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1

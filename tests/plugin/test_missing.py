@@ -68,21 +68,21 @@ _COMPLAINTS = {
 def test_every_command_says_in_one_line_what_is_missing(cluster: FakeCluster, command: tuple[str, ...]) -> None:
     for said, code, line in _COMPLAINTS.values():
         cluster.complain(said)
-        done = cluster.run(*command)
+        done = cluster.call(*command)
         assert (done.returncode, done.stdout, done.stderr) == (code, "", f"{line}\n")
 
 
 @pytest.mark.parametrize("command", _COMMANDS, ids=" ".join)
 def test_without_kubectl_every_command_says_so(cluster: FakeCluster, command: tuple[str, ...]) -> None:
     for kubectl, why in (("/nowhere/kubectl", "was not found"), ("/", "cannot be started (Permission denied)")):
-        done = cluster.run(*command, KUBECTL=kubectl)
+        done = cluster.call(*command, KUBECTL=kubectl)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: {kubectl} {why}: install kubectl, or name one in KUBECTL\n"
 
 
 @pytest.mark.parametrize("command", [each for each in _COMMANDS if each[-1] == "job"], ids=" ".join)
 def test_a_name_that_is_not_there_is_named_with_its_namespace(cluster: FakeCluster, command: tuple[str, ...]) -> None:
-    done = cluster.run(*command)
+    done = cluster.call(*command)
     assert (done.returncode, done.stderr) == (4, "error: there is no EvsJob job in the namespace team-a\n")
 
 
@@ -111,7 +111,7 @@ def test_a_name_that_is_not_there_is_named_with_its_namespace(cluster: FakeClust
 def test_what_cannot_be_meant_is_refused_in_one_line_before_kubectl_is_asked(
     cluster: FakeCluster, words: tuple[str, ...]
 ) -> None:
-    done = cluster.run(*words)
+    done = cluster.call(*words)
     assert (done.returncode, done.stdout, cluster.calls) == (2, "", [])
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1

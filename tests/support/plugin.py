@@ -6,6 +6,7 @@ The terminal is a pseudo-terminal with an emulator behind it, so that a test com
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -21,10 +22,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import pyte
 
 from controlplane import ControlPlane
+from kubectl_evsjob.cli import main
 
 PROGRAM = (sys.executable, "-m", "kubectl_evsjob")
 _ROOT = Path(__file__).parents[2]
@@ -137,6 +140,19 @@ class FakeCluster:
     def run(self, *arguments: str, input: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, on pipes; nothing it writes may be a traceback."""
         return _run([*PROGRAM, *arguments], {**self.environment, **more}, input)
+
+    def call(self, *arguments: str, input: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command within this process, as on pipes: for tests of many commands, at a fifth of the time."""
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(3)]
+        streams[0].write(input)
+        streams[0].seek(0)
+        with (
+            patch.dict(os.environ, {**self.environment, **more}, clear=True),
+            patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
+        ):
+            code = main(arguments)
+        texts = [stream.buffer.getvalue().decode() for stream in streams if not stream.flush()]
+        return subprocess.CompletedProcess(arguments, code, texts[1], texts[2])
 
     def terminal(
         self, *arguments: str, size: tuple[int, int] = (100, 24), stdin: int | None = None, **more: str
