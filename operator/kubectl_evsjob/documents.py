@@ -9,6 +9,8 @@ from typing import Any, Final
 
 Value = Any  # of JSON
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
+_LONGEST_KEY: Final = 1000
+"""A key of more than 1024 letters must say that it is one."""
 _WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"))
 
 
@@ -41,7 +43,11 @@ def _yaml(value: Value, depth: int) -> Iterator[str]:
     indent = "  " * depth
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _entry(f"{indent}{_scalar(str(key))}:", inner, depth + (not isinstance(inner, list)))
+            name, is_list = _scalar(str(key)), isinstance(inner, list)
+            if len(name) > _LONGEST_KEY:
+                yield f"{indent}? {name}"
+                name = ""
+            yield from _entry(f"{indent}{name}:", inner, depth + (not is_list or not name))
     elif isinstance(value, list) and value:
         for inner in value:
             lines = list(_yaml(inner, depth + 1))

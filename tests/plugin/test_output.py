@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evs_operator import api
@@ -47,6 +47,8 @@ def _objects() -> list[dict[str, Any]]:
 
 
 @given(_ANY)
+@example({"x" * 2000: [{"ä" * 200: {"a": [1]}}, []], "ä" * 200: {}, "b": {"ä" * 200: "c"}})
+@example([[["a"], {}], [], {"a": [[]]}])
 def test_yaml_says_what_json_says(value: Any) -> None:
     text = document(value, "yaml")
     assert yaml.safe_load(text) == json.loads(document(value, "json"))
