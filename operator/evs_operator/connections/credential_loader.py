@@ -153,8 +153,8 @@ class CredentialLoader:
         """Forget the secrets that nobody holds any more."""
         self._identities.keep_secrets()
 
-    def _sign_in(self, credentials: Credentials, hold: Callable[[str], None]) -> SignIn:
-        return SignIn(credentials, clock=self._clock.wall, hold=hold)
+    def _sign_in(self, credentials: Credentials, hold: Callable[[str], None], on_request: Callable[[], None]) -> SignIn:
+        return SignIn(credentials, clock=self._clock.wall, hold=hold, on_request=on_request)
 
 
 def limit_of(spec: ConnectionSpec) -> tuple[float, int]:

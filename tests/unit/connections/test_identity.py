@@ -28,7 +28,9 @@ class World:
         self.told: list[tuple[bool, bool]] = []
         self.identities = Identities(
             lambda: self.now,
-            lambda credentials, hold: SignIn(credentials, clock=lambda: moment(self.now), hold=hold),
+            lambda credentials, hold, spend: SignIn(
+                credentials, clock=lambda: moment(self.now), hold=hold, on_request=spend
+            ),
             lambda identity, healed: self.told.append((identity.accepted, healed)),
             Redaction(lambda: self.now),
         )
@@ -210,7 +212,9 @@ def clouds(world: World) -> Identities:
     """Identities at endpoints of two clouds: the part of a name behind its first dot is the cloud's."""
     return Identities(
         lambda: world.now,
-        lambda credentials, hold: SignIn(credentials, clock=lambda: moment(world.now), hold=hold),
+        lambda credentials, hold, spend: SignIn(
+            credentials, clock=lambda: moment(world.now), hold=hold, on_request=spend
+        ),
         lambda identity, healed: None,
         Redaction(lambda: world.now),
         realm_of=lambda endpoint: endpoint.partition(".")[2],

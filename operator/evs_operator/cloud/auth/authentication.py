@@ -44,10 +44,10 @@ class TokenAuth(httpx.Auth):
 class Signer:
     """Signs requests, and learns from an answer how far our clock is off the gateway's."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, on_request: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
         self._skew = timedelta()
-        self.on_request: Callable[[], None] = lambda: None
+        self.on_request = on_request
 
     def sign(self, request: httpx.Request, key: AccessKey, project_id: str) -> None:
         """Put the headers of a signature made now into a request."""

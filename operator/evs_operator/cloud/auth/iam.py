@@ -70,12 +70,17 @@ class Tokens:
     """
 
     def __init__(
-        self, requests: TokenRequests, *, clock: Callable[[], datetime], hold: Callable[[str], None] | None = None
+        self,
+        requests: TokenRequests,
+        *,
+        clock: Callable[[], datetime],
+        hold: Callable[[str], None] | None = None,
+        on_request: Callable[[], None] = lambda: None,
     ) -> None:
         self._requests = requests
         self._clock = clock
         self._hold = hold or (lambda secret: None)
-        self.on_request: Callable[[], None] = lambda: None
+        self.on_request = on_request
         self.issuer = Issuer()
         self._kept: Kept[str | None, Issued[str]] = Kept(_OF_NAMESPACE, _IN_ALL, lambda issued: issued.busy)
 

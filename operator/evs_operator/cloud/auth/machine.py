@@ -33,12 +33,17 @@ class MachineKeys:
     """The key of the machine's agency; `hold` is told of its secrets before they are used."""
 
     def __init__(
-        self, source: InstanceMetadata, *, clock: Callable[[], datetime], hold: Callable[[str], None] | None = None
+        self,
+        source: InstanceMetadata,
+        *,
+        clock: Callable[[], datetime],
+        hold: Callable[[str], None] | None = None,
+        on_request: Callable[[], None] = lambda: None,
     ) -> None:
         self._origin = source.endpoint.rstrip("/")
         self._clock = clock
         self._hold = hold or (lambda secret: None)
-        self.on_request: Callable[[], None] = lambda: None
+        self.on_request = on_request
         self.issued: Issued[AccessKey] = Issued(Issuer(), renew_before=_RENEW_BEFORE, clock=clock)
 
     def token_request(self) -> httpx.Request:

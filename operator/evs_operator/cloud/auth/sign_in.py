@@ -17,31 +17,35 @@ from .oidc import IdTokenRequests
 
 
 class SignIn:
-    """Makes authentications for one credential; `hold` is told of each secret value before it is used."""
+    """Makes authentications for one credential; `hold` gets each secret value before it is used.
 
-    def __init__(self, credentials: Credentials, *, clock: Clock, hold: Callable[[str], None] | None = None) -> None:
+    `on_request` is called before each request that comes on top of the one that is authenticated.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        hold: Callable[[str], None] | None = None,
+        on_request: Callable[[], None] = lambda: None,
+    ) -> None:
         self._credentials = credentials
         self._clock = clock
-        self._signer = Signer(clock=clock)
+        self._signer = Signer(clock=clock, on_request=on_request)
         self._tokens: Tokens | None = None
         self._keys: MachineKeys | None = None
         self._identity: IdTokenRequests | None = None
         match credentials:
             case Password():
-                self._tokens = Tokens(PasswordRequests(credentials), clock=clock, hold=hold)
+                self._tokens = Tokens(PasswordRequests(credentials), clock=clock, hold=hold, on_request=on_request)
             case Oidc():
                 self._identity = IdTokenRequests(credentials, hold)
-                self._tokens = Tokens(self._identity, clock=clock, hold=hold)
+                self._tokens = Tokens(self._identity, clock=clock, hold=hold, on_request=on_request)
             case InstanceMetadata():
-                self._keys = MachineKeys(credentials, clock=clock, hold=hold)
+                self._keys = MachineKeys(credentials, clock=clock, hold=hold, on_request=on_request)
             case AccessKey() | Token():
                 pass
-
-    def on_request(self, spend: Callable[[], None]) -> None:
-        """Have each request told of, before it goes, that comes on top of the one that is authenticated."""
-        for issuing in (self._tokens, self._keys, self._signer):
-            if issuing is not None:
-                issuing.on_request = spend
 
     def auth(self, project_id: str, *, namespace: str = "", doubtful: bool = False) -> httpx.Auth:
         """Return the authentication for calls to one project, on behalf of a namespace.

@@ -6,6 +6,7 @@ Filled by `credential_loader`; what is known of one credential is `identity`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Final
 
 from evs_operator.cloud.auth.credentials import AccessKey, Credentials
@@ -26,6 +27,10 @@ _LOCKED_ELSEWHERE: Final = trouble_of(
 )
 
 
+MakeSignIn = Callable[[Credentials, Callable[[str], None], Callable[[], None]], SignIn]
+"""Takes a credential, what gets each secret value, and what is called before each request of signing in."""
+
+
 class Identities:
     """All credentials in use, by endpoint and credential: connections that have both in common share one.
 
@@ -36,7 +41,7 @@ class Identities:
     def __init__(
         self,
         now: Callable[[], float],
-        sign_in: Callable[[Credentials, Callable[[str], None]], SignIn],
+        make_sign_in: MakeSignIn,
         on_change: Callable[[Identity, bool], None],
         redaction: Redaction,
         *,
@@ -45,7 +50,7 @@ class Identities:
     ) -> None:
         self._now = now
         self._redaction = redaction
-        self._sign_in = sign_in
+        self._make_sign_in = make_sign_in
         self._on_change = on_change
         self._on_project = on_project
         self._realm_of = realm_of
@@ -59,9 +64,10 @@ class Identities:
         key = (endpoint, credentials)
         if key not in self._by_key:
             redact = self._redaction.for_call()
-            sign_in = self._sign_in(credentials, lambda secret: redact.hold((secret,)))
-            redact.hold(sign_in.literals())
-            self._by_key[key] = Identity(credentials, sign_in, self._now, self._changed, redact, self._on_project)
+            make_sign_in = partial(self._make_sign_in, credentials, lambda secret: redact.hold((secret,)))
+            identity = Identity(credentials, make_sign_in, self._now, self._changed, redact, self._on_project)
+            redact.hold(identity.sign_in.literals())
+            self._by_key[key] = identity
         return self._by_key[key]
 
     def keep_secrets(self) -> None:

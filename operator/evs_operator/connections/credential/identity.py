@@ -65,19 +65,20 @@ class Identity:
     """A credential with what the cloud said of it. `on_change` is told of each change of its verdict.
 
     What the cloud says in answer to its calls is redacted with `redact`, for the connections that use it (`joined`).
+    `make_sign_in` gets what is to be called before each request that signing in makes.
     """
 
     def __init__(
         self,
         credentials: Credentials,
-        sign_in: SignIn,
+        make_sign_in: Callable[[Callable[[], None]], SignIn],
         now: Callable[[], float],
         on_change: Callable[[Identity, bool], None],
         redact: CallRedaction,
         on_project: Callable[[Identity, str], None] = lambda identity, project: None,
     ) -> None:
         self.credentials = credentials
-        self.sign_in = sign_in
+        self.sign_in = make_sign_in(self.spend)
         self.redact = redact
         self._kind = kind_of(credentials)
         self.accepted = False
@@ -92,7 +93,6 @@ class Identity:
         self._met = 0
         self._last: tuple[errors.CloudError, Asker] | None = None
         self._users: set[ObjectKey] = set()
-        sign_in.on_request(self.spend)
 
     def joined(self, connection: ObjectKey) -> None:
         """Take a connection that uses the credential from now on."""

@@ -31,8 +31,7 @@ class Cloud:
         self.asked: list[str] = []
         self.refused: set[str] = set()
         self.spent = 0
-        self.sign_in = SignIn(USER, clock=lambda: self.now)
-        self.sign_in.on_request(self.spend)
+        self.sign_in = SignIn(USER, clock=lambda: self.now, on_request=self.spend)
         self.base = EvsClient(
             "https://evs.example.com", self.sign_in.auth("0" * 32), transport=httpx.MockTransport(self.answer)
         )
