@@ -11,6 +11,8 @@ BIN := .venv/bin
 CONTROLPLANE := PYTHONPATH=tests $(BIN)/python -m controlplane
 # More words for pytest: make test ARGS='-k quota -x'
 ARGS ?=
+# Processes that run tests, each with an API server of its own (1 GB)
+WORKERS ?= 2
 
 .PHONY: help
 help: ## List the targets.

@@ -161,13 +161,14 @@ def _follow(cluster: Cluster) -> bool:
     """Show the EvsJobs whenever their table changes, until all have ended or need a person."""
     started, last = time.monotonic(), ""
     while time.monotonic() - started < ENDED_WITHIN:
-        table = cluster.kubectl("get", "evsjobs", "-n", NAMESPACE)
+        jobs = json.loads(cluster.kubectl("get", "evsjobs", "-n", NAMESPACE, "-o", "json"))["items"]
+        ended = bool(jobs) and all(_has_ended(job) for job in jobs)
+        table = cluster.kubectl("get", "evsjobs", "-n", NAMESPACE)  # after that, so that the last table shows the end
         shown = [line.rsplit(None, 1)[0] for line in table.splitlines()]  # AGE changes by itself
         if "\n".join(shown) != last:
             last = "\n".join(shown)
             print(f"[{time.monotonic() - started:5.1f} s] kubectl get evsjobs -n {NAMESPACE}\n{table}", flush=True)
-        jobs = json.loads(cluster.kubectl("get", "evsjobs", "-n", NAMESPACE, "-o", "json"))["items"]
-        if jobs and all(_has_ended(job) for job in jobs):
+        if ended:
             return True
         time.sleep(0.4)
     print(f"demo: not all EvsJobs ended within {ENDED_WITHIN:.0f} s", file=sys.stderr)

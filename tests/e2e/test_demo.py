@@ -50,7 +50,7 @@ def test_the_demo_runs_on_a_cluster_of_yours_and_says_what_it_leaves_behind(plan
     path = os.pathsep.join([str(plane.binaries.kubectl.parent), os.environ["PATH"]])
     first = _demo(plane, path)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert re.search(r"batch-half-fails +FAIL", first.stdout)
+    assert re.search(r"batch-half-fails +FAIL", first.stdout), first.stdout
     assert "ServiceAccount demo/evs-operator, a Role in that namespace and no other right" in first.stdout
     assert first.stdout.endswith(
         "Left behind in your cluster: namespace demo and the CRDs, with every EvsJob of the cluster. To remove it:\n"
