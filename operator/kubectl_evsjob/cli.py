@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else PROGRAM
         return _complain(f"{error.format_message()} (see: {command} --help)", USAGE)

@@ -166,6 +166,12 @@ def test_completion_says_nothing_where_kubectl_fails(cluster: FakeCluster) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, ":4\n", "")
 
 
+def test_without_a_command_it_shows_its_help(cluster: FakeCluster) -> None:
+    done = cluster.call()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("Usage: kubectl evsjob [OPTIONS] COMMAND")
+
+
 def test_help_takes_less_than_a_tenth_of_a_second(cluster: FakeCluster) -> None:
     """The best of several runs, in time of the processor: a busy machine is slower, and not our fault."""
     words = [sys.executable, "-m", "kubectl_evsjob", "--help"]
