@@ -7,10 +7,10 @@ speaks of an older generation of the spec counts as not yet there: it may be the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from .conditions import Condition, parse_timestamp
 from .reasons import Reason
@@ -34,17 +34,30 @@ class JobState(StrEnum):
     SUSPENDED = "Suspended"
 
 
+_DECISIVE: Final = (
+    ("Complete", JobState.COMPLETE),
+    ("Failed", JobState.FAILED),
+    ("Suspended", JobState.SUSPENDED),
+    ("Stalled", JobState.ACTION_REQUIRED),
+)
+"""The first of these conditions that is True says the state; if none is, the job is in progress."""
+
+
 def state(obj: Object) -> JobState:
     """Return the state of an EvsJob, read from its conditions."""
-    if not is_current(obj) or reason(obj) in ("", Reason.PENDING):
+    if not is_current(obj):
         return JobState.PENDING
-    if is_complete(obj):
-        return JobState.COMPLETE
-    if is_failed(obj):
-        return JobState.FAILED
-    if _is(obj, "Suspended"):
-        return JobState.SUSPENDED
-    return JobState.ACTION_REQUIRED if _is(obj, "Stalled") else JobState.IN_PROGRESS
+    return state_said(reason(obj), [kind for kind, _ in _DECISIVE if _is(obj, kind)])
+
+
+def state_said(ready: str, true: Collection[str]) -> JobState:
+    """Return the state that conditions say: the reason of `Ready`, and the types of those that are True."""
+    if ready in ("", Reason.PENDING):
+        return JobState.PENDING
+    for kind, decided in _DECISIVE:
+        if kind in true:
+            return decided
+    return JobState.IN_PROGRESS
 
 
 def is_current(obj: Object) -> bool:

@@ -79,6 +79,7 @@ class EvsJobStatus(TypedDict, total=False):
 CONDITION_TYPES: Final = ("Ready", "Complete", "Failed", "Observed", "Reconciling", "Stalled", "Suspended")
 """Condition types that this operator owns; all others are somebody else's and survive."""
 _PLAIN_FIELDS: Final = tuple(field for field in EvsJobStatus.__annotations__ if field != "conditions")
+_OWN: Final = frozenset(CONDITION_TYPES)
 _ABSENT: Final = object()
 
 
@@ -92,4 +93,4 @@ def same_status(one: EvsJobStatus, other: EvsJobStatus) -> bool:
 
 
 def _own_conditions(status: EvsJobStatus) -> dict[str, Condition]:
-    return {c["type"]: c for c in status.get("conditions", []) if c["type"] in CONDITION_TYPES}
+    return {c["type"]: c for c in status.get("conditions", []) if c["type"] in _OWN}

@@ -15,7 +15,6 @@ from typing import Final, cast
 
 from evs_operator.api.conditions import condition_of, parse_timestamp, timestamp
 from evs_operator.api.reading import JobState
-from evs_operator.api.reading import state as state_of
 from evs_operator.api.reasons import Reason
 from evs_operator.api.spec import EvsJobSpec
 from evs_operator.api.status import EvsJobStatus, UsedConnection, same_status
@@ -23,6 +22,7 @@ from evs_operator.evs.job import Job
 
 from .judge import judge, last_observed, last_outcome, sight_of_answer, sight_without_answer
 from .observation import JobSeen, Observation
+from .phase import phase_of
 from .render import for_generation, render
 from .result import api_time, result_fields
 from .verdict import ANSWERED, Finding, Verdict, failure_in, outcome_of, recorded_outcome
@@ -159,7 +159,7 @@ def _keep_result(subject: Subject, known: EvsJobStatus, observation: Observation
     if ready is None or ready["reason"] == Reason.INVALID_SPEC:  # the verdict was taken back, see refuse()
         outcome = recorded_outcome(known)
         return render(status, {}, Verdict(outcome, outcome, ANSWERED), known, now)
-    status["state"] = str(state_of({"status": status}))
+    status["state"] = str(phase_of(known).job_state)
     status["conditions"] = for_generation(known.get("conditions", []), subject.generation)
     return status
 

@@ -13,8 +13,11 @@ from enum import StrEnum
 from typing import Literal
 
 from evs_operator.api.conditions import Condition, condition_of
+from evs_operator.api.reading import JobState
 from evs_operator.api.reasons import ConnectionReason
 from evs_operator.api.status import EvsJobStatus
+
+from .phase import phase_of
 
 NOTE_BYTES = 1024
 """The API server refuses a longer note."""
@@ -60,15 +63,23 @@ def transition_of_job(previous: EvsJobStatus, status: EvsJobStatus, *, anew: boo
     if ready is None:
         return None
     reason, message = ready["reason"], ready["message"]
-    if _is(after, "Complete"):
-        return None if _is(before, "Complete") else Transition(Action.FINISHED, reason, _note(message))
-    if _is(after, "Failed"):
-        hint = status.get("failure", {}).get("hint", "")
-        return None if _is(before, "Failed") else Transition(Action.FAILED, reason, _note(message, hint))
-    if _is(after, "Stalled"):
-        return _action_required(before, reason, message)
-    if not _is(after, "Observed") or _is(after, "Suspended"):
-        return None
+    match phase_of(status).job_state:
+        case JobState.COMPLETE:
+            return None if _is(before, "Complete") else Transition(Action.FINISHED, reason, _note(message))
+        case JobState.FAILED:
+            hint = status.get("failure", {}).get("hint", "")
+            return None if _is(before, "Failed") else Transition(Action.FAILED, reason, _note(message, hint))
+        case JobState.ACTION_REQUIRED:
+            return _action_required(before, reason, message)
+        case JobState.IN_PROGRESS if _is(after, "Observed"):
+            return _in_progress(previous, reason, message)
+        case _:
+            return None
+
+
+def _in_progress(previous: EvsJobStatus, reason: str, message: str) -> Transition | None:
+    """Return that a job was seen for the first time, or again after a person had to act."""
+    before = previous.get("conditions", [])
     if _is(before, "Stalled") or _was_stalled_while_unseen(before):
         return Transition(Action.RECOVERED, reason, _note(f"no longer stalled: {message}"))
     return None if "jobStatus" in previous else Transition(Action.STARTED, reason, _note(message))

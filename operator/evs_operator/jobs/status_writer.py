@@ -17,6 +17,7 @@ from typing import Final
 
 from evs_operator.api.conditions import condition_of, parse_timestamp
 from evs_operator.api.names import EVS_JOB
+from evs_operator.api.reading import JobState
 from evs_operator.api.status import EvsJobStatus, same_status
 from evs_operator.clock import Clock
 from evs_operator.core.decide import Subject, decide, is_finished, refuse
@@ -253,7 +254,7 @@ class StatusWriter:
 
     def _measure_end(self, entry: Entry, status: EvsJobStatus, phase: Phase) -> None:
         """Count a job that ended, and how late its status is: a job that had ended before could not be seen earlier."""
-        category = status.get("failure", {}).get("category", "Unknown") if phase.state == "failed" else ""
+        category = status.get("failure", {}).get("category", "Unknown") if phase.job_state is JobState.FAILED else ""
         self._metrics.jobs_ended.labels(outcome=phase.state, category=category).inc()
         ended = parse_timestamp(status.get("endTime"))
         if ended is not None:

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from evs_operator.api.reading import JobState
 from evs_operator.clock import Clock
 from evs_operator.connections.connection import Connection, short_name
 from evs_operator.connections.registry import ConnectionRegistry
-from evs_operator.core.phase import PENDING, Phase
+from evs_operator.core.phase import INVALID_SPEC, PENDING, Phase
 from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.queue.dispatcher import Dispatcher
 from evs_operator.jobs.queue.scheduler import Scheduler
@@ -26,7 +27,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_INVALID_SPEC = Phase("stalled", "InvalidSpec")
 
 
 def take_snapshot(
@@ -47,7 +47,7 @@ def take_snapshot(
     acting: Counter[str] = Counter()
     for phase, number in phases.items():
         jobs[phase.state] += number
-        if phase.state == "stalled":
+        if phase.job_state is JobState.ACTION_REQUIRED:
             acting[phase.reason] += number
     connections = list(registry)
     dues = [due for due in (dispatcher.oldest_due(), scheduler.next_due()) if due is not None]
@@ -86,7 +86,7 @@ def _blocked(connection: Connection) -> tuple[str, str] | None:
 
 def _phase(entry: Entry) -> Phase:
     if entry.seen.spec is None and not entry.seen.finished:
-        return _INVALID_SPEC
+        return INVALID_SPEC
     return PENDING if entry.seen.retargeted else entry.seen.phase
 
 

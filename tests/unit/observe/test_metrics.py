@@ -10,7 +10,9 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from evs_operator import __version__
+from evs_operator.api import JobState
 from evs_operator.api.reasons import Reason
+from evs_operator.core.phase import _UNSEEN, _WORDS
 from evs_operator.evs.error_codes import _HINTS
 from evs_operator.observe import metrics as module
 from evs_operator.observe.metrics import BudgetNow, Metrics, Snapshot
@@ -112,6 +114,11 @@ def test_the_reference_names_every_metric_with_its_type_and_labels_and_no_other(
 def test_the_reference_names_every_value_of_a_label(name: str) -> None:
     text = REFERENCE.read_text(encoding="utf-8")
     assert [value for value in getattr(module, name) if f"`{value}`" not in text] == []
+
+
+def test_every_word_for_how_an_evsjob_stands_has_its_series() -> None:
+    assert {*_WORDS.values(), _UNSEEN} == set(module.JOB_STATES)
+    assert set(_WORDS) == set(JobState)
 
 
 def test_the_categories_are_those_of_the_error_codes() -> None:
