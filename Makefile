@@ -55,6 +55,11 @@ chart: venv ## Write what the chart and deploy/ take from elsewhere: CRDs, versi
 plugin: venv ## Build kubectl evsjob as one file, dist/kubectl-evsjob.pyz, and its manifest for krew.
 	@$(BIN)/python deploy/krew/build.py
 
+.PHONY: dashboard-picture
+dashboard-picture: venv ## Draw docs/images/dashboard.svg anew from a real operator: five minutes, needs Prometheus.
+	@$(CONTROLPLANE) build controlplane >/dev/null
+	@PYTHONPATH=tests:docs/tools $(BIN)/python -m dashboard_picture docs/images/dashboard.svg
+
 .PHONY: venv
 venv: ## The virtual environment .venv from the locked requirements.
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -1,6 +1,6 @@
 """Draws panels of the dashboard as SVG: what Grafana shows of the same data, near enough for a reader of the docs.
 
-`dashboard_scene` hands in each panel with its series; out comes one picture. Only the forms that the dashboard uses.
+`__main__` hands in each panel with its series; out comes one picture. Only the forms that the dashboard uses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from .dashboard import Panel
+from support.dashboard import Panel
 
 _COLUMN, _ROW, _GAP = 50, 30, 8
 _COLOURS: Final = ("#3274d9", "#56a64b", "#e0752d", "#8f3bb8", "#e02f44", "#19a5a5", "#b8860b", "#6b7280")

@@ -1,4 +1,4 @@
-"""Makes the picture of the dashboard in the docs: `PYTHONPATH=tests python -m support.dashboard_scene FILE.svg`.
+"""Makes the picture of the dashboard in the docs; `make dashboard-picture` calls it with the file to write.
 
 For four minutes an operator follows jobs of two teams at the simulator, some of which fail; one team has a wrong token;
 the cloud throttles once and is away once. Prometheus watches, the dashboard's own queries are asked, and what they
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from controlplane import ControlPlane
+from support.alert_rules import shipped
+from support.dashboard import DASHBOARD, Panel
+from support.operator_process import ROOT, Objects, custom, operator_rules, start_operator
+from support.prometheus import Prometheus, run_prometheus
+from support.simulator import SimulatorProcess, run_simulator
 
-from .alert_rules import shipped
-from .dashboard import DASHBOARD, Panel
-from .dashboard_svg import Series, draw
-from .operator_process import ROOT, Objects, custom, operator_rules, start_operator
-from .prometheus import Prometheus, run_prometheus
-from .simulator import SimulatorProcess, run_simulator
+from .svg import Series, draw
 
 _SECONDS = 240
 _STEP = 4.0
