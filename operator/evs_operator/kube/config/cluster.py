@@ -157,16 +157,20 @@ class Login(kopf.AiohttpSession):
     __hash__ = None  # type: ignore[assignment]  # never a key
 
 
-async def load_cluster(kubeconfig: Path | None, on_secret: Callable[[str], None] = lambda secret: None) -> Cluster:
+async def load_cluster(
+    kubeconfig: Path | None,
+    on_secret: Callable[[str], None] = lambda secret: None,
+    now: Callable[[], float] = time.monotonic,
+) -> Cluster:
     """Find the API server; raise ClusterError with one line if no configuration can be used.
 
-    `on_secret` gets each token or password before its use.
+    `on_secret` gets each token or password before its use; `now` is the clock of what is read again now and then.
     """
     if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        cluster = Cluster(_in_cluster(SERVICE_ACCOUNT), reread=_reread_in_cluster, on_secret=on_secret)
+        cluster = Cluster(_in_cluster(SERVICE_ACCOUNT), reread=_reread_in_cluster, now=now, on_secret=on_secret)
     else:
         named = os.path.expanduser(str(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"))  # noqa: ASYNC240  # once, at start
-        cluster = Cluster(await _read(named), reread=lambda: _read(named), on_secret=on_secret)
+        cluster = Cluster(await _read(named), reread=lambda: _read(named), now=now, on_secret=on_secret)
     try:
         cluster.tls()
     except (OSError, ValueError) as error:

@@ -313,10 +313,8 @@ async def test_an_authority_that_is_exchanged_is_trusted_within_a_minute_by_requ
     old = await _served(tmp_path, "old", _ok)
     new = await _served(tmp_path, "new", _ok)
     config = _trusting(tmp_path / "config", old, tmp_path / "old.crt")
-    cluster = await load_cluster(config)
     now = 0.0
-    cluster._now = lambda: now
-    cluster._looked = now
+    cluster = await load_cluster(config, now=lambda: now)
     api = KubeApi(cluster)
     assert await api.request("GET", "/api") == {}
     first = await cluster.login()
@@ -448,12 +446,12 @@ async def test_a_credential_that_is_refused_is_read_again_at_once_but_not_again_
     monkeypatch.setattr(module, "SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.sockets[0].getsockname()[1]))
-    cluster = await load_cluster(None)
+    now = 0.0
+    cluster = await load_cluster(None, now=lambda: now)
     api = KubeApi(cluster)
     first = await cluster.login()
     (tmp_path / "token").write_text("new-token")
-    now = time.monotonic() + 15.0
-    cluster._now = lambda: now
+    now += 15.0
     with pytest.raises(KubeError) as raised:
         await api.request("GET", "/api")
     assert raised.value.status == 401
