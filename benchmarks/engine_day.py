@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from support.engine_world import World, in_world, judge, live
+from support.engine_world import EngineWorld, in_world, judge, live
 
 JOBS = 10_000
 
@@ -16,7 +16,7 @@ JOBS = 10_000
 def main() -> None:
     started = time.process_time()
 
-    async def run(world: World) -> None:
+    async def run(world: EngineWorld) -> None:
         await live(world, JOBS, hours=24.0)
         for name, value in judge(world, JOBS).items():
             print(f"{name}: {value:.2f}")

@@ -28,7 +28,7 @@ def _rule(*verbs: str) -> Mapping[str, object]:
 
 
 @dataclass(frozen=True)
-class World:
+class RightsBench:
     """A control plane with an audit log, its webhook, and tokens by what they may do."""
 
     plane: ControlPlane
@@ -38,7 +38,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def bench() -> Iterator[RightsBench]:
     with ControlPlane.start(audit=True) as plane:
         plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
@@ -47,7 +47,7 @@ def world() -> Iterator[World]:
         tokens = {name: token_of(plane.kubeconfig_for(NAMESPACE, name, rules)) for name, rules in allowed.items()}
         kubeconfig = plane.kubeconfig_for("webhook", "webhook", [], cluster_rules=RULES)
         with start_webhook(kubeconfig, "--log-level", "debug") as webhook:
-            yield World(plane, Api(plane), webhook, tokens)
+            yield RightsBench(plane, Api(plane), webhook, tokens)
             for token in (*tokens.values(), token_of(kubeconfig)):
                 _, payload, signature = token.split(".")
                 assert not any(part in webhook.log for part in (token, payload, signature, signature[:24]))
@@ -58,12 +58,12 @@ def _example() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((ROOT / "examples" / "webhook" / "sender.yaml").read_text()))
 
 
-def test_the_role_of_the_example_is_enough_for_a_sender_and_has_no_right_too_many(world: World) -> None:
+def test_the_role_of_the_example_is_enough_for_a_sender_and_has_no_right_too_many(bench: RightsBench) -> None:
     (role,) = (one for one in _example() if one["kind"] == "Role")
     assert role["rules"] == [_rule("create", "get")]
-    token = world.tokens["sender"]
-    assert world.webhook.ask("POST", f"{JOBS}?name=a&wait=1", token, {"job_id": JOB_ID}).status == 201
-    assert world.webhook.ask("GET", f"{JOBS}/a?wait=1", token).status == 202
+    token = bench.tokens["sender"]
+    assert bench.webhook.ask("POST", f"{JOBS}?name=a&wait=1", token, {"job_id": JOB_ID}).status == 201
+    assert bench.webhook.ask("GET", f"{JOBS}/a?wait=1", token).status == 202
 
 
 @pytest.mark.parametrize(
@@ -78,28 +78,28 @@ def test_the_role_of_the_example_is_enough_for_a_sender_and_has_no_right_too_man
     ],
 )
 def test_what_the_caller_may_not_is_403_in_the_api_servers_words(
-    world: World, method: str, path: str, body: object
+    bench: RightsBench, method: str, path: str, body: object
 ) -> None:
-    answer = world.webhook.ask(method, path, world.tokens["nobody"], body)
+    answer = bench.webhook.ask(method, path, bench.tokens["nobody"], body)
     assert answer.status == 403
     assert f'User "system:serviceaccount:{NAMESPACE}:nobody" cannot' in answer.json["detail"]
 
 
-def test_who_may_create_and_not_read_is_answered_at_once_with_what_was_made(world: World) -> None:
-    token, began = world.tokens["writer"], time.monotonic()
-    made = world.webhook.ask("POST", f"{JOBS}?name=w&wait=60", token, {"job_id": JOB_ID})
+def test_who_may_create_and_not_read_is_answered_at_once_with_what_was_made(bench: RightsBench) -> None:
+    token, began = bench.tokens["writer"], time.monotonic()
+    made = bench.webhook.ask("POST", f"{JOBS}?name=w&wait=60", token, {"job_id": JOB_ID})
     assert (made.status, made.json["name"], made.json["ended"]) == (201, "w", False)
     assert time.monotonic() - began < 20
-    again = world.webhook.ask("POST", f"{JOBS}?name=w", token, {"job_id": JOB_ID})
+    again = bench.webhook.ask("POST", f"{JOBS}?name=w", token, {"job_id": JOB_ID})
     assert again.status == 403
     assert "you may not read it" in again.json["detail"]
 
 
-def test_who_may_read_and_not_patch_cannot_have_it_reconciled(world: World) -> None:
-    world.api.make(NAMESPACE, "r")
-    assert world.webhook.ask("GET", f"{JOBS}/r?wait=1", world.tokens["reader"]).status == 202
-    assert world.webhook.ask("POST", f"{JOBS}/r/reconcile?wait=1", world.tokens["reader"]).status == 403
-    assert "annotations" not in world.api.get(NAMESPACE, "r")["metadata"]
+def test_who_may_read_and_not_patch_cannot_have_it_reconciled(bench: RightsBench) -> None:
+    bench.api.make(NAMESPACE, "r")
+    assert bench.webhook.ask("GET", f"{JOBS}/r?wait=1", bench.tokens["reader"]).status == 202
+    assert bench.webhook.ask("POST", f"{JOBS}/r/reconcile?wait=1", bench.tokens["reader"]).status == 403
+    assert "annotations" not in bench.api.get(NAMESPACE, "r")["metadata"]
 
 
 def _expired(plane: ControlPlane, token: str) -> str:
@@ -121,23 +121,23 @@ def _encoded(content: bytes) -> str:
 
 @pytest.mark.parametrize("kind", ["expired", "for another audience", "of a deleted account", "not signed", "no token"])
 @pytest.mark.parametrize(("method", "path"), [("GET", f"{JOBS}/a?wait=5s"), ("POST", JOBS), ("GET", JOBS)])
-def test_a_token_that_the_api_server_refuses_is_401(world: World, kind: str, method: str, path: str) -> None:
-    answer = world.webhook.ask(method, path, _refused(world, kind), {"job_id": JOB_ID} if method == "POST" else None)
+def test_a_token_that_the_api_server_refuses_is_401(bench: RightsBench, kind: str, method: str, path: str) -> None:
+    answer = bench.webhook.ask(method, path, _refused(bench, kind), {"job_id": JOB_ID} if method == "POST" else None)
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="evs-operator", error="invalid_token"'
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def _refused(world: World, kind: str) -> str:
-    token = world.tokens["sender"]
+def _refused(bench: RightsBench, kind: str) -> str:
+    token = bench.tokens["sender"]
     if kind == "expired":
-        return _expired(world.plane, token)
+        return _expired(bench.plane, token)
     if kind == "for another audience":
         command = ("create", "token", "sender", "-n", NAMESPACE, "--audience=https://elsewhere.example.com")
-        return world.plane.kubectl(*command).stdout.strip()
+        return bench.plane.kubectl(*command).stdout.strip()
     if kind == "of a deleted account":
-        deleted = token_of(world.plane.kubeconfig_for(NAMESPACE, "deleted", []))
-        world.plane.kubectl("delete", "serviceaccount", "deleted", "-n", NAMESPACE)
+        deleted = token_of(bench.plane.kubeconfig_for(NAMESPACE, "deleted", []))
+        bench.plane.kubectl("delete", "serviceaccount", "deleted", "-n", NAMESPACE)
         return deleted
     return token.rpartition(".")[0] + ".AAAA" if kind == "not signed" else "x"
 
@@ -158,16 +158,18 @@ def _refused(world: World, kind: str) -> str:
     ],
     ids=str,
 )
-def test_without_one_bearer_token_nothing_is_asked_of_the_api_server(world: World, header: dict[str, str]) -> None:
-    before = len(world.plane.audit_events())
-    sent = {name: value.replace("{token}", world.tokens["sender"]) for name, value in header.items()}
-    answer = world.webhook.ask("GET", f"{JOBS}/a", None, headers=sent)
+def test_without_one_bearer_token_nothing_is_asked_of_the_api_server(
+    bench: RightsBench, header: dict[str, str]
+) -> None:
+    before = len(bench.plane.audit_events())
+    sent = {name: value.replace("{token}", bench.tokens["sender"]) for name, value in header.items()}
+    answer = bench.webhook.ask("GET", f"{JOBS}/a", None, headers=sent)
     assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Bearer realm="evs-operator"')
-    ours = [one for one in world.plane.audit_events()[before:] if str(one.get("userAgent", "")).startswith("evs-")]
+    ours = [one for one in bench.plane.audit_events()[before:] if str(one.get("userAgent", "")).startswith("evs-")]
     assert ours == []
 
 
-def test_no_header_of_the_caller_but_the_token_reaches_the_api_server(world: World) -> None:
+def test_no_header_of_the_caller_but_the_token_reaches_the_api_server(bench: RightsBench) -> None:
     sent = {
         "Impersonate-User": "system:admin",
         "Impersonate-Group": "system:masters",
@@ -176,18 +178,18 @@ def test_no_header_of_the_caller_but_the_token_reaches_the_api_server(world: Wor
         "User-Agent": "forged/1.0",
         "Host": "evil.example.com",
     }
-    answer = world.webhook.ask("GET", f"{JOBS}/a", world.tokens["nobody"], headers=sent)
+    answer = bench.webhook.ask("GET", f"{JOBS}/a", bench.tokens["nobody"], headers=sent)
     assert answer.status == 403
-    asked = [one for one in world.plane.audit_events() if one["user"]["username"].endswith(":nobody")]
+    asked = [one for one in bench.plane.audit_events() if one["user"]["username"].endswith(":nobody")]
     assert asked
     assert not any("impersonatedUser" in one for one in asked)
     assert all(one["userAgent"].startswith("evs-operator-webhook/") for one in asked)
     assert "203.0.113.7" not in json.dumps(asked)
 
 
-def test_the_audit_log_names_the_caller_for_everything_written_and_the_webhook_only_watches(world: World) -> None:
-    world.webhook.ask("POST", f"{JOBS}?name=audit", world.tokens["sender"], {"job_id": JOB_ID})
-    events = [one for one in world.plane.audit_events() if not str(one.get("userAgent")).startswith("kubectl")]
+def test_the_audit_log_names_the_caller_for_everything_written_and_the_webhook_only_watches(bench: RightsBench) -> None:
+    bench.webhook.ask("POST", f"{JOBS}?name=audit", bench.tokens["sender"], {"job_id": JOB_ID})
+    events = [one for one in bench.plane.audit_events() if not str(one.get("userAgent")).startswith("kubectl")]
     by_user: dict[str, set[tuple[str, str]]] = {}
     for event in events:
         reference = event.get("objectRef") or {}
@@ -198,24 +200,24 @@ def test_the_audit_log_names_the_caller_for_everything_written_and_the_webhook_o
     assert not any(one["user"]["username"].endswith(":webhook") for one in written)
 
 
-def test_without_the_right_to_list_it_says_so_and_is_not_ready(world: World) -> None:
-    kubeconfig = world.plane.kubeconfig_for("webhook", "blind", [], cluster_rules=[_rule("get")])
+def test_without_the_right_to_list_it_says_so_and_is_not_ready(bench: RightsBench) -> None:
+    kubeconfig = bench.plane.kubeconfig_for("webhook", "blind", [], cluster_rules=[_rule("get")])
     with start_webhook(kubeconfig, ready=False) as webhook:
         eventually(lambda: 'cannot list resource "evsjobs"' in webhook.log, 30, lambda: webhook.log)
         assert webhook.http("/readyz")[0] == 503
 
 
-def test_an_api_server_that_restarts_ends_no_wait(world: World) -> None:
+def test_an_api_server_that_restarts_ends_no_wait(bench: RightsBench) -> None:
     names = [f"job-{number}" for number in range(20)]
     for name in names:
-        world.api.make(NAMESPACE, name)
+        bench.api.make(NAMESPACE, name)
     with ThreadPoolExecutor(20) as pool:
-        token = world.tokens["sender"]
-        waits = [pool.submit(world.webhook.ask, "GET", f"{JOBS}/{name}?wait=3m", token) for name in names]
-        until_waiting(world.webhook, 20)
-        world.plane.stop_apiserver()
-        assert world.webhook.ask("GET", f"{JOBS}/a", token).status == 503
-        world.plane.start_apiserver()
+        token = bench.tokens["sender"]
+        waits = [pool.submit(bench.webhook.ask, "GET", f"{JOBS}/{name}?wait=3m", token) for name in names]
+        until_waiting(bench.webhook, 20)
+        bench.plane.stop_apiserver()
+        assert bench.webhook.ask("GET", f"{JOBS}/a", token).status == 503
+        bench.plane.start_apiserver()
         for name in names:
-            world.api.say(NAMESPACE, name, "Complete")
+            bench.api.say(NAMESPACE, name, "Complete")
         assert {one.result(90).status for one in waits} == {200}

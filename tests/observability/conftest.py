@@ -9,7 +9,7 @@ import pytest
 from controlplane import ControlPlane
 from support.operator_process import eventually, install_crds
 from support.prometheus import Prometheus
-from support.watched_operators import World, watched_world
+from support.watched_operators import WatchedWorld, watched_world
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def crds(control_plane: ControlPlane) -> ControlPlane:
 
 
 @pytest.fixture(scope="session")
-def world(crds: ControlPlane) -> Iterator[World]:
+def world(crds: ControlPlane) -> Iterator[WatchedWorld]:
     """Give the world after its faults were brought about; that nobody is scraped at first is a fault too."""
 
     def nobody(prometheus: Prometheus) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from support.alert_rules import of_the_operator
 from support.operator_process import eventually
-from support.watched_operators import World
+from support.watched_operators import WatchedWorld
 
 FAULTS: dict[str, set[str]] = {
     "late": {"EvsOperatorJobsUnobserved", "EvsOperatorStatusLate"},
@@ -34,7 +34,7 @@ LASTING = {"restarting", "stuck-scheduler", "throttled", "late", "overdue"}
 EACH = [(name, alert) for name, caused in FAULTS.items() for alert in sorted(caused)]
 
 
-def ever_fired(world: World) -> dict[str, set[str]]:
+def ever_fired(world: WatchedWorld) -> dict[str, set[str]]:
     """Return the alerts that have fired so far, by operator; "" is that of no operator."""
     found: dict[str, set[str]] = {name: set() for name in world.operators}
     for series in world.prometheus.query('last_over_time(ALERTS{alertstate="firing"}[15m])'):
@@ -47,7 +47,7 @@ def test_every_alert_on_the_operators_own_metrics_has_a_fault_here() -> None:
 
 
 @pytest.mark.parametrize(("name", "alert"), EACH, ids=lambda word: word)
-def test_the_alert_fires_with_its_fault(world: World, name: str, alert: str) -> None:
+def test_the_alert_fires_with_its_fault(world: WatchedWorld, name: str, alert: str) -> None:
     if alert == "EvsOperatorStatusLate":
         world.end_the_outage()
 
@@ -57,14 +57,14 @@ def test_the_alert_fires_with_its_fault(world: World, name: str, alert: str) -> 
     eventually(lambda: (name, alert) in world.prometheus.firing(), 150, shown)
 
 
-def test_nothing_fires_without_its_fault(world: World) -> None:
+def test_nothing_fires_without_its_fault(world: WatchedWorld) -> None:
     fired = ever_fired(world)
     assert fired.pop("") == {"EvsOperatorAbsent"}
     assert ("", "EvsOperatorAbsent") not in world.prometheus.firing()
     assert {name: alerts - IN_THE_END.get(name, set()) for name, alerts in fired.items()} == FAULTS
 
 
-def test_an_alert_ends_with_the_remedy_of_its_runbook(world: World) -> None:
+def test_an_alert_ends_with_the_remedy_of_its_runbook(world: WatchedWorld) -> None:
     world.heal()
 
     def left() -> set[tuple[str, str]]:

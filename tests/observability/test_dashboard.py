@@ -11,7 +11,7 @@ import pytest
 from support.alert_rules import alerts
 from support.dashboard import DASHBOARD, SOURCE, Panel, panels
 from support.operator_process import ROOT, eventually
-from support.watched_operators import World
+from support.watched_operators import WatchedWorld
 
 UNITS = {"none", "s", "opm", "reqps", "wps", "percentunit", "bytes"}
 """Ids of units that Grafana knows."""
@@ -68,7 +68,7 @@ def test_panels_have_numbers_and_titles_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("panel", "target"), QUERIES, ids=[f"{panel.title} {target['refId']}" for panel, target in QUERIES]
 )
-def test_the_query_returns_data(world: World, panel: Panel, target: dict[str, Any]) -> None:
+def test_the_query_returns_data(world: WatchedWorld, panel: Panel, target: dict[str, Any]) -> None:
     query = panel.query(target, job=".*", interval="10s", span="10m")
 
     def has_data() -> bool:

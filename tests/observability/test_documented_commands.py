@@ -34,7 +34,7 @@ from support.jobs import batch as batch_of
 from support.jobs import body, sub
 from support.operator_process import ROOT, Objects, eventually, start_operator
 from support.scripted_cloud import ScriptedCloud, scripted_cloud
-from support.watched_operators import World
+from support.watched_operators import WatchedWorld
 
 RUNBOOKS, TROUBLE, INSTALL = "docs/runbooks/README.md", "docs/troubleshooting.md", "docs/install.md"
 PAGES = (RUNBOOKS, TROUBLE, INSTALL)
@@ -143,7 +143,7 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(world: World, crds: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(world: WatchedWorld, crds: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as stack:
         cloud = stack.enter_context(scripted_cloud())
         place = tmp_path_factory.mktemp("shell")
@@ -355,7 +355,7 @@ def test_nothing_is_expected_of_a_command_that_no_page_has() -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
-def test_the_query_finds_something_while_there_are_faults(world: World, query: Documented) -> None:
+def test_the_query_finds_something_while_there_are_faults(world: WatchedWorld, query: Documented) -> None:
     eventually(lambda: bool(world.prometheus.query(query.text)), 30, lambda: query.text)
 
 

@@ -12,23 +12,23 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from support.operator_process import ROOT, eventually
-from support.watched_operators import World
+from support.watched_operators import WatchedWorld
 
 REFERENCE = ROOT / "docs" / "reference" / "logs.md"
 SCHEMA = json.loads((ROOT / "docs" / "reference" / "log-line.schema.json").read_text(encoding="utf-8"))
 LINE = Draft202012Validator(SCHEMA)
 
 
-def lines(world: World, name: str) -> list[dict[str, Any]]:
+def lines(world: WatchedWorld, name: str) -> list[dict[str, Any]]:
     complete, _, _ = world.operators[name].process.log.rpartition("\n")
     return [json.loads(line) for line in complete.splitlines()]
 
 
-def of_job(world: World, name: str, number: int) -> list[dict[str, Any]]:
+def of_job(world: WatchedWorld, name: str, number: int) -> list[dict[str, Any]]:
     return [line for line in lines(world, name) if line.get("evsjob") == f"watched-{name}/job-{number}"]
 
 
-def test_every_line_of_every_operator_has_the_documented_form(world: World) -> None:
+def test_every_line_of_every_operator_has_the_documented_form(world: WatchedWorld) -> None:
     Draft202012Validator.check_schema(SCHEMA)
     seen = 0
     for name in world.operators:
@@ -38,7 +38,7 @@ def test_every_line_of_every_operator_has_the_documented_form(world: World) -> N
     assert seen > 20
 
 
-def test_each_transition_is_one_line_with_job_connection_outcome_and_duration(world: World) -> None:
+def test_each_transition_is_one_line_with_job_connection_outcome_and_duration(world: WatchedWorld) -> None:
     def ended() -> bool:
         return any(line.get("state") == "failed" for line in of_job(world, "healthy", 2))
 
@@ -52,7 +52,7 @@ def test_each_transition_is_one_line_with_job_connection_outcome_and_duration(wo
     assert re.fullmatch(r"(\d+h)?(\d+m)?\d+\.\ds", told[-1]["duration"])
 
 
-def test_each_transition_of_a_connection_is_one_line(world: World) -> None:
+def test_each_transition_of_a_connection_is_one_line(world: WatchedWorld) -> None:
     def told() -> list[str]:
         its = [line for line in lines(world, "credential") if line.get("connection") == "watched-credential/faulty"]
         return [line["reason"] for line in its if "evsjob" not in line and "reason" in line]
@@ -61,14 +61,14 @@ def test_each_transition_of_a_connection_is_one_line(world: World) -> None:
     assert [reason for reason, following in pairwise(told()) if reason == following] == []
 
 
-def test_polls_leave_no_line(world: World) -> None:
+def test_polls_leave_no_line(world: WatchedWorld) -> None:
     """The job `beat` is polled every second and never changes."""
     beats = [line for line in lines(world, "healthy") if line.get("evsjob") == "watched-healthy/beat"]
     assert len(beats) == 1
     assert world.healthy.calls["beef" * 8] > 20
 
 
-def test_a_warning_that_repeats_is_told_at_most_once_a_minute(world: World) -> None:
+def test_a_warning_that_repeats_is_told_at_most_once_a_minute(world: WatchedWorld) -> None:
     def refused() -> list[dict[str, Any]]:
         return [line for line in of_job(world, "writes", 1) if line["level"] == "warning"]
 

@@ -7,29 +7,29 @@ import json
 import pytest
 
 from support.operator_process import eventually
-from support.watched_operators import World
+from support.watched_operators import WatchedWorld
 
 
-def now(world: World, expression: str) -> float | None:
+def now(world: WatchedWorld, expression: str) -> float | None:
     """Return the value of a query that has one series, None where it has none."""
     found = world.prometheus.query(expression)
     assert len(found) <= 1, expression
     return float(found[0]["value"][1]) if found else None
 
 
-def states(world: World, name: str) -> dict[str, int]:
+def states(world: WatchedWorld, name: str) -> dict[str, int]:
     found = world.prometheus.query(f'evs_operator_jobs{{job="{name}"}} > 0')
     return {series["metric"]["state"]: int(series["value"][1]) for series in found}
 
 
-def test_the_states_are_those_of_the_evsjobs(world: World) -> None:
+def test_the_states_are_those_of_the_evsjobs(world: WatchedWorld) -> None:
     expected = {"running": 3, "succeeded": 1, "failed": 1}
     eventually(lambda: states(world, "healthy") == expected, 30, lambda: str(states(world, "healthy")))
     listed = world.plane.kubectl("get", "evsjobs", "-n", "watched-healthy", "-o", "json").stdout
     assert len(json.loads(listed)["items"]) == sum(expected.values())
 
 
-def test_calls_are_counted_as_the_cloud_counts_them(world: World) -> None:
+def test_calls_are_counted_as_the_cloud_counts_them(world: WatchedWorld) -> None:
     """Calls go on meanwhile, so the cloud is asked before and after; one call may be on its way."""
     calls = world.operators["healthy"].cloud.calls
     before = sum(calls.values())
@@ -40,7 +40,7 @@ def test_calls_are_counted_as_the_cloud_counts_them(world: World) -> None:
     assert before <= counted <= after + 1
 
 
-def test_every_call_of_a_poll_is_a_request_and_has_a_lag(world: World) -> None:
+def test_every_call_of_a_poll_is_a_request_and_has_a_lag(world: WatchedWorld) -> None:
     rendered = world.operators["healthy"].process.http("/metrics")[1]
     value = {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in rendered.splitlines() if line[0] != "#"
@@ -53,7 +53,7 @@ def test_every_call_of_a_poll_is_a_request_and_has_a_lag(world: World) -> None:
     assert value['evs_operator_api_request_duration_seconds_count{operation="get_job"}'] >= requests
 
 
-def test_an_end_is_counted_with_its_category_and_its_delay(world: World) -> None:
+def test_an_end_is_counted_with_its_category_and_its_delay(world: WatchedWorld) -> None:
     def ended(more: str) -> float | None:
         return now(world, f'evs_operator_jobs_ended_total{{job="healthy", {more}}}')
 
@@ -87,11 +87,11 @@ def test_an_end_is_counted_with_its_category_and_its_delay(world: World) -> None
         ('evs_operator_watch_events_total{job="healthy"} >= bool 5', 1),
     ],
 )
-def test_a_metric_tells_the_fault_and_its_absence(world: World, expression: str, expected: float) -> None:
+def test_a_metric_tells_the_fault_and_its_absence(world: WatchedWorld, expression: str, expected: float) -> None:
     eventually(lambda: now(world, expression) == expected, 30, lambda: str(now(world, expression)))
 
 
-def test_the_series_of_one_operator_are_few(world: World) -> None:
+def test_the_series_of_one_operator_are_few(world: WatchedWorld) -> None:
     series = now(world, 'count({job="healthy", __name__=~"evs_operator_.*"})')
     assert series is not None
     assert series < 200

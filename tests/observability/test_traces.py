@@ -6,10 +6,10 @@ import json
 
 from support.operator_process import eventually
 from support.scripted_cloud import TOKEN
-from support.watched_operators import World
+from support.watched_operators import WatchedWorld
 
 
-def test_a_look_that_changed_something_is_a_tree_from_poll_to_write(world: World) -> None:
+def test_a_look_that_changed_something_is_a_tree_from_poll_to_write(world: WatchedWorld) -> None:
     log = [json.loads(line) for line in world.operators["healthy"].process.log.splitlines()]
     line = next(line for line in log if line.get("state") == "running")
     trace = bytes.fromhex(line["trace_id"])
@@ -23,7 +23,7 @@ def test_a_look_that_changed_something_is_a_tree_from_poll_to_write(world: World
     eventually(lambda: tree() == expected, 30, lambda: str(tree()))
 
 
-def test_a_look_that_changed_nothing_has_no_write(world: World) -> None:
+def test_a_look_that_changed_nothing_has_no_write(world: WatchedWorld) -> None:
     def looks() -> list[set[str]]:
         names: dict[bytes, set[str]] = {}
         for span in world.traces.spans():
@@ -33,6 +33,6 @@ def test_a_look_that_changed_nothing_has_no_write(world: World) -> None:
     eventually(lambda: {"evsjob", "poll", "decide"} in looks(), 30)
 
 
-def test_no_secret_is_in_what_was_sent(world: World) -> None:
+def test_no_secret_is_in_what_was_sent(world: WatchedWorld) -> None:
     assert world.traces.requests
     assert not [body for body in world.traces.requests if TOKEN.encode() in body]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import copy
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -17,45 +14,17 @@ from evs_operator.cloud.client import EvsClient
 from evs_operator.cloud.endpoints import AllowList
 from evs_operator.connections.connection import Connection
 from evs_operator.connections.registry import ConnectionRegistry
+from evs_operator.evs import errors
 from evs_operator.evs.job import Job
-from evs_operator.kube.api import Answer, KubeApi, KubeError
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.redact.redaction import Redaction
 
+from .api_server import InMemoryApiServer
 from .jobs import JOB_ID, job
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
 ENDPOINT = "https://evs.eu-de.otc.t-systems.com"
 TOKEN_AUTH = {"token": {"secretRef": {"name": "evs-credentials"}}}
-
-
-class FakeApi:
-    """Answers GET for Secrets, namespaces and connections. An int in the place of an object is a refusal."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any] | int] = {}
-        self.asked: Counter[str] = Counter()
-        self.gate: asyncio.Event | None = None
-
-    def put_secret(self, namespace: str, name: str, **data: str) -> None:
-        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        self.objects[f"/api/v1/namespaces/{namespace}/secrets/{name}"] = {"data": encoded}
-
-    def put_namespace(self, name: str, **labels: str) -> None:
-        self.objects[f"/api/v1/namespaces/{name}"] = {"metadata": {"labels": labels}}
-
-    async def request(self, method: str, path: str, **_: object) -> dict[str, Any]:
-        self.asked[path] += 1
-        if self.gate is not None:
-            await self.gate.wait()
-        await asyncio.sleep(0)
-        found = self.objects.get(path, 404)
-        if isinstance(found, int):
-            raise KubeError(found, f"{method} {path}: HTTP {found}")
-        return found
-
-    async def answer(self, method: str, path: str, **_: object) -> Answer:
-        return Answer(copy.deepcopy(await self.request(method, path)), 0)
 
 
 class FakeCloud:
@@ -66,6 +35,8 @@ class FakeCloud:
         self.closed = 0
         self.answer: Callable[[str], Job | Exception] = lambda job_id: job("RUNNING")
         self.slow = False
+        self.hung: set[str] = set()
+        """Projects about which no call is answered within its 30 s."""
         self.at_once = self.most_at_once = 0
 
     async def get_job(self, project_id: str, job_id: str) -> Job:
@@ -75,6 +46,9 @@ class FakeCloud:
         try:
             for _ in range(10 if self.slow else 1):
                 await asyncio.sleep(0)
+            if project_id in self.hung:
+                await asyncio.sleep(30.0)
+                raise errors.PollTimeout("evs did not answer in time")
             answer = self.answer(job_id)
         finally:
             self.at_once -= 1
@@ -89,12 +63,12 @@ class FakeCloud:
         self.closed += 1
 
 
-class World:
+class ConnectionsWorld:
     """A registry with all that it needs."""
 
     def __init__(self, **registry: Any) -> None:
         self.now = 1_770_110_100.0
-        self.api: FakeApi = registry.pop("api", None) or FakeApi()
+        self.api = InMemoryApiServer()
         self.cloud = FakeCloud()
         self.changed: list[ObjectKey] = []
         self.healed: list[ObjectKey] = []
@@ -106,7 +80,7 @@ class World:
             "on_healed": lambda key, project_id: self.healed.append(key),
         }
         self.registry = ConnectionRegistry(
-            cast(KubeApi, self.api),
+            self.api.kube,
             allow,
             "evs-operator",
             self.clock,
@@ -114,7 +88,6 @@ class World:
             make_client=lambda connection, auth: cast(EvsClient, self.cloud),
             **(listeners | registry),
         )
-        self._versions = 1
 
     def connect(
         self, namespace: str = "team-a", name: str = "default", *, uid: str = "u", generation: int = 1, **spec: Any
@@ -128,8 +101,8 @@ class World:
 
     def body(self, *, uid: str = "u", generation: int = 1, **spec: Any) -> dict[str, Any]:
         """Return a connection object as the watch brings it."""
-        self._versions += 1
-        metadata = {"uid": uid, "generation": generation, "resourceVersion": str(self._versions)}
+        self.api.version += 1
+        metadata = {"uid": uid, "generation": generation, "resourceVersion": str(self.api.version)}
         return {"metadata": metadata, "spec": {"endpoint": ENDPOINT, "projectId": PROJECT, "auth": TOKEN_AUTH, **spec}}
 
     @staticmethod
@@ -147,7 +120,7 @@ class World:
 
     def reads(self, namespace: str = "team-a", name: str = "evs-credentials") -> int:
         """Return how often a Secret was read."""
-        return self.api.asked[f"/api/v1/namespaces/{namespace}/secrets/{name}"]
+        return self.api.asked(f"/api/v1/namespaces/{namespace}/secrets/{name}")
 
 
 def conditions(status: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -7,7 +7,6 @@ were told to. A day passes in seconds, and every call is there to be counted.
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any, cast
 import httpx
 
 from evs_operator.api.conditions import condition_of
-from evs_operator.api.names import REQUESTED_AT
+from evs_operator.api.names import EVS_JOB, REQUESTED_AT
 from evs_operator.clock import Clock
 from evs_operator.cloud.auth.credentials import Token
 from evs_operator.cloud.client import EvsClient
@@ -28,11 +27,11 @@ from evs_operator.connections.credential_loader import PlatformAuth
 from evs_operator.evs import errors
 from evs_operator.evs.job import Job
 from evs_operator.jobs.entry import Entry
-from evs_operator.kube.api import KubeApi, KubeError
-from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
+from evs_operator.observe.tracing import NO_TRACING, Tracing
 from evs_operator.runtime.wiring import ApiServer, Rules, Watch, wire
+from support.api_server import UNHEARD, InMemoryApiServer, Request
 from support.lease_world import VirtualLoop
 
 EPOCH = 1_770_000_000.0
@@ -120,54 +119,15 @@ class _Client:
         pass
 
 
-class _ApiServer:
-    """Takes every write, within `busy` seconds, and knows the Secrets; nothing fails here."""
-
-    def __init__(self) -> None:
-        self.busy = 0.0
-        self.under_way: dict[str, int] = {}
-        self.most_batches = 0
-        self.secrets: dict[str, str | dict[str, str]] = {}
-        self.writes: list[tuple[str, Mapping[str, Any]]] = []
-        self.written_at: list[float] = []
-        self.deleted: dict[str, float] = {}
-        self.version = 1_000_000
-
-    async def request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        await asyncio.sleep(0)
-        if method == "GET":
-            if path not in self.secrets:
-                raise KubeError(404, f"{path} is not there")
-            held = self.secrets[path]
-            data = {"token": held} if isinstance(held, str) else held
-            return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}}
-        now = asyncio.get_running_loop().time()
-        if method == "DELETE":
-            self.deleted[path.rpartition("/")[2]] = now
-            return {}
-        status = more["body"]["status"]
-        self.under_way[path] = len(status.get("subJobs", ()))
-        self.most_batches = max(self.most_batches, sum(1 for subs in self.under_way.values() if subs))
-        await asyncio.sleep(self.busy)
-        del self.under_way[path]
-        self.version += 1
-        self.written_at.append(asyncio.get_running_loop().time())
-        self.writes.append((path, status))
-        return {"metadata": {"resourceVersion": str(self.version)}}
-
-
-class _Unheard:
-    """A recorder of events that nobody reads."""
-
-    def tell(self, *args: object) -> None:
-        pass
-
-
-class World:
+class EngineWorld:
     """One process and its surroundings; make it within a VirtualLoop."""
 
     def __init__(
-        self, make_client: MakeClient | None = None, allow: Iterable[str] = (), platform: PlatformAuth | None = None
+        self,
+        make_client: MakeClient | None = None,
+        allow: Iterable[str] = (),
+        platform: PlatformAuth | None = None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -175,15 +135,16 @@ class World:
         self.cloud = Cloud(loop)
         self.step = 0.0
         self.clock = Clock(lambda: EPOCH + loop.now + self.step, lambda: loop.now)
-        self.api = _ApiServer()
+        self.api = InMemoryApiServer()
         self.listing = False
-        api = cast(KubeApi, self.api)
+        api = self.api.kube
         self.parts = parts = wire(
-            ApiServer(api, api, api, cast(EventRecorder, _Unheard())),
+            ApiServer(api, api, api, UNHEARD),
             Rules(AllowList((ENDPOINT, *allow)), "evs-operator", platform or PlatformAuth()),
             Watch(listing=lambda: self.listing, restart=lambda: None),
             self.clock,
             Metrics(),
+            tracing=tracing,
             make_client=make_client or self._client,
         )
         self.store, self.scheduler, self.dispatcher = parts.store, parts.scheduler, parts.dispatcher
@@ -200,7 +161,7 @@ class World:
 
     def connect(self, namespace: str, *, token: str, rate: int = 20, burst: int = 20) -> ObjectKey:
         """Create the connection `default` of a namespace, or change it; its Secret holds that token."""
-        self.api.secrets[f"/api/v1/namespaces/{namespace}/secrets/token"] = token
+        self.api.put_secret(namespace, "token", token=token)
         key = ObjectKey("EvsConnection", namespace, "default")
         known = self.registry.get(key)
         self.registry.apply(
@@ -231,22 +192,26 @@ class World:
 
     def change(self, entry: Entry, *, requested_at: str | None = None, **spec: Any) -> None:
         """Change the spec of an EvsJob, or ask for a poll, as a watch event brings it."""
-        assert entry.seen.spec is not None
+        self.specs[entry.uid] |= spec
+        body = self.body_of(entry)
+        body["metadata"]["generation"] += bool(spec)
+        if requested_at is not None:
+            body["metadata"]["annotations"] = {REQUESTED_AT: requested_at}
+        self.store.apply("MODIFIED", body)
+        self.rescheduling.changed(entry)
+
+    def body_of(self, entry: Entry) -> dict[str, Any]:
+        """Return an EvsJob as it is now, in a version of its own."""
         self.api.version += 1
-        metadata: dict[str, Any] = {
+        metadata = {
             "uid": entry.uid,
             "namespace": entry.namespace,
             "name": entry.name,
             "resourceVersion": str(self.api.version),
-            "generation": entry.seen.generation + bool(spec),
+            "generation": entry.seen.generation,
         }
-        if requested_at is not None:
-            metadata["annotations"] = {REQUESTED_AT: requested_at}
-        wanted = self.specs[entry.uid] = {**self.specs[entry.uid], **spec}
         written = self.status_of(entry.name, entry.namespace)
-        body = {"metadata": metadata, "spec": wanted, "status": written[-1] if written else {}}
-        self.store.apply("MODIFIED", body)
-        self.rescheduling.changed(entry)
+        return {"metadata": metadata, "spec": dict(self.specs[entry.uid]), "status": written[-1] if written else {}}
 
     async def run(self, seconds: float) -> None:
         """Let the engine work for that long."""
@@ -264,23 +229,27 @@ class World:
 
     def told_at(self, name: str, reason: str, namespace: str = "ns") -> float | None:
         """Return when a status first said so of an EvsJob (the reason of its condition Ready), in virtual time."""
-        place = f"/namespaces/{namespace}/evsjobs/{name}/status"
-        for at, (path, status) in zip(self.api.written_at, self.api.writes, strict=True):
-            ready = condition_of(status["conditions"], "Ready")
-            if path.endswith(place) and ready is not None and ready["reason"] == reason:
-                return at
+        for write in self._writes_of(name, namespace):
+            ready = condition_of(write.status["conditions"], "Ready")
+            if ready is not None and ready["reason"] == reason:
+                return write.at
         return None
 
     def status_of(self, name: str, namespace: str = "ns") -> list[Mapping[str, Any]]:
         """Return what was written to an EvsJob, oldest first."""
-        return [
-            status
-            for path, status in self.api.writes
-            if path.endswith(f"/namespaces/{namespace}/evsjobs/{name}/status")
-        ]
+        return [write.status for write in self._writes_of(name, namespace)]
+
+    def deleted_at(self, name: str, namespace: str = "ns") -> float:
+        """Return when an EvsJob was deleted, in virtual time."""
+        path = ObjectKey(EVS_JOB, namespace, name).path
+        return next(write.at for write in self.api.writes if (write.method, write.path) == ("DELETE", path))
+
+    def _writes_of(self, name: str, namespace: str) -> list[Request]:
+        path = f"{ObjectKey(EVS_JOB, namespace, name).path}/status"
+        return [write for write in self.api.writes if write.path == path]
 
 
-def in_world(main: Callable[[Any], Any], make: Callable[[], World] = World) -> None:
+def in_world(main: Callable[[Any], Any], make: Callable[[], EngineWorld] = EngineWorld) -> None:
     """Run a test in a world of its own; virtual time costs none."""
 
     async def within() -> None:
@@ -307,7 +276,7 @@ _KINDS = (("createVolume", 0.5, 9.0, 0.2), ("deleteVolume", 0.42, 6.0, 0.2), ("r
 """Type, share, median in seconds, spread."""
 
 
-async def live(world: World, jobs: int, hours: float) -> None:
+async def live(world: EngineWorld, jobs: int, hours: float) -> None:
     """Let jobs of two namespaces with one credential begin and end over some hours.
 
     Three in ten begin at once at the next full two hours: more than the budget can serve when they are due.
@@ -330,7 +299,7 @@ async def live(world: World, jobs: int, hours: float) -> None:
     await world.run(max(job.end for _, _, job in drawn) - world.loop.now + 120.0)
 
 
-def judge(world: World, jobs: int) -> dict[str, float]:
+def judge(world: EngineWorld, jobs: int) -> dict[str, float]:
     """Check that every end was seen, no window held more calls than the budget, and nobody starved; return figures."""
     calls = world.cloud.calls
     times = [call.at for call in calls]

@@ -24,7 +24,7 @@ from evs_operator.connections.status_writer import verdict_of
 from evs_operator.jobs.entry import Entry
 from evs_operator.kube.objects import ObjectKey
 
-from .engine_world import ENDPOINT, CloudJob, World
+from .engine_world import ENDPOINT, CloudJob, EngineWorld
 
 IAM = "https://iam.example.com"
 METADATA = "http://169.254.169.254"
@@ -100,7 +100,7 @@ class SharedCloud:
         return [at for at, whose in self.calls if whose == project and at >= since]
 
 
-class SharedWorld(World):
+class SharedWorld(EngineWorld):
     """A ClusterEvsConnection that tenants share, with the engine around it."""
 
     def __init__(self, token_file: Path) -> None:
@@ -123,7 +123,7 @@ class SharedWorld(World):
             "oidc": {"iamEndpoint": IAM, "identityProvider": "kubernetes"},
             "instanceMetadata": {"endpoint": METADATA},
         }.get(kind, ref)
-        self.api.secrets["/api/v1/namespaces/evs-operator/secrets/shared"] = _SECRETS.get(kind, {})
+        self.api.put_secret("evs-operator", "shared", **_SECRETS.get(kind, {}))
         spec: dict[str, Any] = {
             "endpoint": ENDPOINT,
             "auth": {kind: auth},

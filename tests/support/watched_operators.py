@@ -57,7 +57,7 @@ class Watched:
     process: OperatorProcess = field(init=False)
 
 
-class World:
+class WatchedWorld:
     """All of them. `break_all` brings the faults about, `heal` takes away those that end while the operator runs."""
 
     def __init__(self, plane: ControlPlane, prometheus: Prometheus, healthy: ScriptedCloud) -> None:
@@ -189,12 +189,12 @@ def connection(name: str, url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def watched_world(plane: ControlPlane, before: Callable[[Prometheus], None]) -> Iterator[World]:
+def watched_world(plane: ControlPlane, before: Callable[[Prometheus], None]) -> Iterator[WatchedWorld]:
     """Build and start the world; `before` is called while Prometheus has no target yet."""
     with ExitStack() as stack:
         prometheus = stack.enter_context(run_prometheus(shortened()))
         healthy = stack.enter_context(scripted_cloud())
-        world = World(plane, prometheus, healthy)
+        world = WatchedWorld(plane, prometheus, healthy)
         healthy.put(BEAT, body(job_id=BEAT))
         right = plane.kubeconfig_for("evs-operator", "evs-operator", [], cluster_rules=operator_rules())
         for name in ("healthy", "hung", "overdue", "late", "credential", "throttled"):
@@ -223,7 +223,7 @@ def watched_world(plane: ControlPlane, before: Callable[[Prometheus], None]) -> 
         yield world
 
 
-def _populate(world: World) -> None:
+def _populate(world: WatchedWorld) -> None:
     namespaces = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"watched-{name}"}} for name in world.operators
     ]

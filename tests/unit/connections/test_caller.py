@@ -12,7 +12,7 @@ from evs_operator.api.reasons import Reason
 from evs_operator.connections.caller import Caller
 from evs_operator.connections.connection import Connection
 from evs_operator.evs import errors
-from support.connections import PROJECT, World
+from support.connections import PROJECT, ConnectionsWorld
 from support.jobs import JOB_ID, job
 
 Way = Callable[[Caller], Awaitable[object]]
@@ -50,9 +50,9 @@ AFTER: dict[type[errors.CloudError], After] = {
 }
 
 
-async def opened() -> tuple[World, Connection, Caller]:
+async def opened() -> tuple[ConnectionsWorld, Connection, Caller]:
     """Return a connection whose Secret was read, with a call taken from its budget."""
-    world = World()
+    world = ConnectionsWorld()
     world.api.put_secret("team-a", "evs-credentials", token="a-token")
     connection = world.connect()
     await world.registry.prepare(connection)
@@ -61,7 +61,7 @@ async def opened() -> tuple[World, Connection, Caller]:
     return world, connection, caller
 
 
-def state(world: World, connection: Connection) -> After:
+def state(world: ConnectionsWorld, connection: Connection) -> After:
     assert connection.identity is not None
     return After(
         connection.budget.in_flight,

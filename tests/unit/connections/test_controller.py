@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -19,12 +19,13 @@ from evs_operator.core.transitions import Transition
 from evs_operator.evs import errors
 from evs_operator.jobs.entry import Entry, Seen
 from evs_operator.jobs.store import Store
-from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.api import KubeError
 from evs_operator.kube.events import EventRecorder
 from evs_operator.kube.objects import ObjectKey
 from evs_operator.observe.metrics import Metrics
 from evs_operator.runtime.intake import Intake
-from support.connections import ENDPOINT, PROJECT, World, conditions
+from support.api_server import Request
+from support.connections import ENDPOINT, PROJECT, ConnectionsWorld, conditions
 
 LIST = "/apis/evs-operator.dev/v1alpha1/{}evsconnections"
 
@@ -32,7 +33,7 @@ LIST = "/apis/evs-operator.dev/v1alpha1/{}evsconnections"
 class FakeReconciler:
     """Knows the EvsJobs of each connection, and remembers who was woken."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ConnectionsWorld) -> None:
         self.world = world
         self.jobs: list[Entry] = []
         self.woken: list[str] = []
@@ -53,8 +54,8 @@ class FakeReconciler:
 class Care:
     """A world with its rounds, driven by the test."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.world = World(
+    def __init__(self) -> None:
+        self.world = ConnectionsWorld(
             on_change=lambda connection: self.connections.changed(connection),
             on_foreign=lambda connection, metadata: self.connections.overwritten(connection, metadata),
             on_healed=lambda key, project_id: self.connections.poll_healed(key, project_id),
@@ -62,26 +63,7 @@ class Care:
         self.redaction = self.world.redaction
         self.metrics = Metrics()
         self.reconciler = FakeReconciler(self.world)
-        self.written: list[tuple[str, dict[str, Any]]] = []
-        self.refuse: KubeError | None = None
-        self.refuse_text = False
-        self.tried = 0
-        self.on_write: Callable[[], Awaitable[None]] | None = None
-
-        async def apply(api: object, key: ObjectKey, status: dict[str, Any], version: str) -> str:
-            self.tried += 1
-            if self.refuse is not None:
-                raise self.refuse
-            if self.refuse_text and any(c["message"] != LEFT_OUT for c in status["conditions"]):
-                raise KubeError(400, "invalid Unicode character")
-            self.written.append((key.name, status))
-            if self.on_write is not None:
-                on_write, self.on_write = self.on_write, None
-                await on_write()
-            return version
-
-        monkeypatch.setattr(status_writer.objects, "apply_status", apply)
-        api = cast(KubeApi, self.world.api)
+        api = self.world.api.kube
         self.told: list[Transition] = []
         events = cast(EventRecorder, self)
         self.writer = ConnectionStatusWriter(api, self.world.registry, self.world.clock, events, self.metrics)
@@ -100,6 +82,20 @@ class Care:
                 "metadata": {"resourceVersion": "1"},
                 "items": self.listed if not kind else [],
             }
+
+    @property
+    def written(self) -> list[tuple[str, dict[str, Any]]]:
+        """The statuses that were written, each with the name of its connection."""
+        return [(write.name, write.status) for write in self.world.api.writes]
+
+    @property
+    def tried(self) -> int:
+        """How many statuses were sent."""
+        return sum(bool(request.status) for request in self.world.api.requests)
+
+    def refuse(self, error: KubeError | None) -> None:
+        """Refuse every status from now on, or none."""
+        self.world.api.refuse = lambda request: error if request.status else None
 
     def tell(self, key: ObjectKey, uid: str, transition: Transition | None) -> None:
         """Take an Event, as the recorder does."""
@@ -130,8 +126,8 @@ class Care:
 
 
 @pytest.fixture
-async def care(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Care]:
-    care = Care(monkeypatch)
+async def care() -> AsyncIterator[Care]:
+    care = Care()
     care.world.api.put_secret("team-a", "evs-credentials", token="the-token-of-team-a")
     yield care
     await care.connections._verification.aclose()
@@ -155,10 +151,11 @@ async def test_a_connection_without_jobs_is_verified_with_one_call(care: Care) -
 async def test_what_is_learned_while_a_status_is_written_is_written_next(care: Care) -> None:
     care.event()
 
-    async def accepted() -> None:
-        await care.world.poll()
+    async def accepted(request: Request) -> None:
+        if request.status and len(care.written) == 0:
+            await care.world.poll()
 
-    care.on_write = accepted
+    care.world.api.meanwhile = accepted
     await care.rounds(1)
     assert [conditions(status)["Ready"][1] for _, status in care.written] == ["NotYetVerified", "CredentialsValid"]
 
@@ -209,17 +206,11 @@ async def test_an_endpoint_that_is_not_evs_needs_a_person(care: Care) -> None:
 
 
 async def test_a_hung_endpoint_holds_up_no_other_connection(care: Care) -> None:
-    hung = asyncio.Event()
-
-    async def prove(project_id: str | None, proof: object) -> None:
-        care.world.cloud.calls.append("hung")
-        await hung.wait()
-
-    care.world.cloud.prove = prove  # type: ignore[method-assign]  # the test's own cloud
+    care.world.cloud.hung.add(PROJECT)
     care.event(name="hung", auth={"token": {"secretRef": {"name": "other"}}})
     care.world.api.put_secret("team-a", "other", token="another-token")
     await care.rounds(5)
-    assert care.world.cloud.calls == ["hung"]
+    assert care.world.cloud.calls == ["proof"]
     care.event(name="broken", auth={"token": {"secretRef": {"name": "gone"}}})
     await care.rounds(5)
     assert care.written[-1][0] == "broken"
@@ -357,11 +348,11 @@ async def test_a_restart_takes_nothing_back_that_it_does_not_know_better(care: C
 
 
 async def test_a_write_that_was_refused_is_made_again(care: Care) -> None:
-    care.refuse = KubeError(409, "changed")
+    care.refuse(KubeError(409, "changed"))
     care.event()
     await care.rounds(2)
     assert care.written == []
-    care.refuse = None
+    care.refuse(None)
     await care.rounds(1)
     assert care.written
 
@@ -378,7 +369,7 @@ async def test_writes_of_a_connections_status_are_counted_by_their_result(care: 
     assert count("written") == len(care.written) == 1
     care.event("DELETED")
     for status, result in ((403, "forbidden"), (404, "gone"), (409, "conflict"), (0, "unreachable"), (500, "error")):
-        care.refuse = KubeError(status, "refused")
+        care.refuse(KubeError(status, "refused"))
         care.event(uid=f"anew-{status}")
         await care.rounds(1)
         assert count(result), result
@@ -415,19 +406,22 @@ async def test_a_credential_that_was_replaced_leaves_the_log_an_hour_later(care:
 async def test_a_status_that_is_refused_for_long_is_written_again_with_growing_waits(
     care: Care, caplog: pytest.LogCaptureFixture
 ) -> None:
-    care.refuse = KubeError(403, "forbidden")
+    care.refuse(KubeError(403, "forbidden"))
     care.event()
     await care.rounds(600)
     assert 10 <= care.tried <= 20
     assert caplog.text.count("forbidden") == 1, "the rest is told once a minute, with a count"
-    care.refuse = None
+    care.refuse(None)
     await care.rounds(61)
     assert len(care.written) == 1
 
 
 async def test_a_status_whose_text_is_refused_is_written_in_our_own_words_and_not_tried_whole_again(care: Care) -> None:
     care.event()
-    care.refuse_text = True
+    refusal = KubeError(400, "invalid Unicode character")
+    care.world.api.refuse = lambda request: (
+        refusal if any(c["message"] != LEFT_OUT for c in request.status.get("conditions", ())) else None
+    )
     care.world.cloud.answer = lambda job_id: refused()
     await care.rounds(60)
     assert {status["conditions"][0]["message"] for _, status in care.written} == {LEFT_OUT}
@@ -438,11 +432,11 @@ async def test_a_status_whose_text_is_refused_is_written_in_our_own_words_and_no
 async def test_a_404_of_a_status_is_no_deletion_and_is_tried_again(care: Care) -> None:
     care.event()
     await care.world.poll()
-    care.refuse = KubeError(404, "the server could not find the requested resource")
+    care.refuse(KubeError(404, "the server could not find the requested resource"))
     await care.rounds(20)
     assert not care.written
     assert care.tried <= 6, "with growing waits"
-    care.refuse = None
+    care.refuse(None)
     await care.rounds(20)
     assert care.status["Ready"][0] == "True"
 
@@ -493,7 +487,7 @@ async def test_a_fault_of_ours_with_one_connection_is_its_own_and_heals(
     broken = [True]
     faulty_for(monkeypatch, owner, name, broken=broken)
     intake = Intake(
-        api=cast(KubeApi, care.world.api),
+        api=care.world.api.kube,
         store=Store(care.world.clock),
         reconciler=cast(Any, None),
         rescheduling=cast(Any, care.reconciler),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from evs_operator.api.connection import parse_connection
 from evs_operator.api.spec import SpecError
 from evs_operator.connections.credential import secret_contents as secret_contents
-from support.connections import ENDPOINT, PROJECT, TOKEN_AUTH, World
+from support.connections import ENDPOINT, PROJECT, TOKEN_AUTH, ConnectionsWorld
 
 SECRET = "/api/v1/namespaces/team-a/secrets/evs-credentials"
 TRUSTING = {"tls": {"caSecretRef": {"name": "evs-credentials"}}}
@@ -52,11 +52,11 @@ SPECS = st.recursive(
 )
 
 
-def opened(data: Any, **spec: Any) -> World:
+def opened(data: Any, **spec: Any) -> ConnectionsWorld:
     """Open a connection with that Secret, as the rounds do; what it says is in its connection."""
 
-    async def within() -> World:
-        world = World()
+    async def within() -> ConnectionsWorld:
+        world = ConnectionsWorld()
         world.api.objects[SECRET] = {"data": data}
         connection = world.connect(**spec)
         await world.registry.refresh(connection)
@@ -99,7 +99,7 @@ async def test_a_fault_of_ours_in_reading_a_connection_is_its_own_and_heals(
     def broken(*_: object) -> None:
         raise RuntimeError("within: some-token")
 
-    world = World()
+    world = ConnectionsWorld()
     world.api.put_secret("team-a", "evs-credentials", token="some-token")
     connection = world.connect()
     with monkeypatch.context() as faulty:

@@ -13,7 +13,7 @@ from evs_operator.connections.connection import Connection
 from evs_operator.connections.credential.identity import Refusal
 from evs_operator.connections.refresh_order import BROKEN_PER_SECOND, HEALTHY_PER_SECOND, TICK, due
 from evs_operator.core.observation import Trouble
-from support.connections import ENDPOINT, TOKEN_AUTH, World
+from support.connections import ENDPOINT, TOKEN_AUTH, ConnectionsWorld
 
 NOW = 1_000_000.0
 SPEC = parse_connection({"endpoint": ENDPOINT, "auth": TOKEN_AUTH})
@@ -25,7 +25,9 @@ def connections(
 ) -> list[Connection]:
     block = BLOCK if broken else None
     return [
-        Connection(World.key(namespace, f"c{n}"), spec=SPEC, own_refusal=block, read_at=read_at, asked_at=asked_at)
+        Connection(
+            ConnectionsWorld.key(namespace, f"c{n}"), spec=SPEC, own_refusal=block, read_at=read_at, asked_at=asked_at
+        )
         for n in range(number)
     ]
 

@@ -16,31 +16,33 @@ from evs_operator.connections.status_writer import verdict_of
 from evs_operator.core.observation import Trouble
 from evs_operator.evs import errors
 from evs_operator.kube.api import KubeError
-from support.connections import World
+from support.connections import ConnectionsWorld
 from support.memory import traced
 
 
 @pytest.fixture
-def world() -> World:
-    world = World()
+def world() -> ConnectionsWorld:
+    world = ConnectionsWorld()
     world.api.put_secret("team-a", "evs-credentials", token="the-token-of-team-a")
     world.api.put_secret("evs-operator", "evs-credentials", token="the-token-of-the-platform")
     return world
 
 
-async def trouble(world: World, namespace: str = "team-a", **spec: Any) -> Trouble:
+async def trouble(world: ConnectionsWorld, namespace: str = "team-a", **spec: Any) -> Trouble:
     with pytest.raises(ConnectionTroubleError) as raised:
         await world.poll(namespace, **spec)
     return raised.value.trouble
 
 
-async def test_a_secret_is_read_once_for_two_hundred_jobs(world: World) -> None:
+async def test_a_secret_is_read_once_for_two_hundred_jobs(world: ConnectionsWorld) -> None:
     world.connect()
     await asyncio.gather(*(world.poll(job_id=f"{n:032x}") for n in range(200)))
     assert (world.reads(), len(world.cloud.calls)) == (1, 200)
 
 
-async def test_a_secret_that_many_connections_use_is_read_once_for_those_that_ask_together(world: World) -> None:
+async def test_a_secret_that_many_connections_use_is_read_once_for_those_that_ask_together(
+    world: ConnectionsWorld,
+) -> None:
     names = [f"c-{number}" for number in range(50)]
     for name in names:
         world.connect(name=name)
@@ -49,7 +51,9 @@ async def test_a_secret_that_many_connections_use_is_read_once_for_those_that_as
     assert world.reads() == 1
 
 
-async def test_a_refused_credential_costs_one_call_a_minute_for_all_connections_that_use_it(world: World) -> None:
+async def test_a_refused_credential_costs_one_call_a_minute_for_all_connections_that_use_it(
+    world: ConnectionsWorld,
+) -> None:
     world.connect()
     world.connect(name="other")
     world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
@@ -70,7 +74,7 @@ async def test_a_refused_credential_costs_one_call_a_minute_for_all_connections_
     assert len(world.cloud.calls) == 2
 
 
-async def test_a_repaired_secret_is_tried_at_once(world: World) -> None:
+async def test_a_repaired_secret_is_tried_at_once(world: ConnectionsWorld) -> None:
     connection = world.connect()
     world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
     with pytest.raises(errors.Unauthorized):
@@ -98,7 +102,7 @@ async def test_a_repaired_secret_is_tried_at_once(world: World) -> None:
     ],
 )
 async def test_a_secret_that_cannot_be_used_is_named_with_what_to_do(
-    world: World, secret: Any, reason: ConnectionReason, said: str
+    world: ConnectionsWorld, secret: Any, reason: ConnectionReason, said: str
 ) -> None:
     world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"] = secret
     connection = world.connect()
@@ -117,7 +121,7 @@ BROKEN = [404, 403, {"data": {}}, {"data": {"token": "ICA="}}, {"data": {"token"
 
 @pytest.mark.parametrize("secret", BROKEN)
 async def test_a_secret_of_a_connection_that_works_may_be_away_or_broken_for_ten_seconds(
-    world: World, secret: Any
+    world: ConnectionsWorld, secret: Any
 ) -> None:
     connection, path = world.connect(), "/api/v1/namespaces/team-a/secrets/evs-credentials"
     await world.poll()
@@ -138,7 +142,9 @@ async def test_a_secret_of_a_connection_that_works_may_be_away_or_broken_for_ten
     assert (await trouble(world)).reason is Reason.CREDENTIALS_INVALID
 
 
-async def test_a_secret_that_is_broken_is_not_borne_with_where_the_credential_was_refused(world: World) -> None:
+async def test_a_secret_that_is_broken_is_not_borne_with_where_the_credential_was_refused(
+    world: ConnectionsWorld,
+) -> None:
     connection = world.connect()
     world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
     with pytest.raises(errors.Unauthorized):
@@ -149,7 +155,7 @@ async def test_a_secret_that_is_broken_is_not_borne_with_where_the_credential_wa
     assert (await trouble(world)).reason is Reason.CREDENTIALS_INVALID
 
 
-async def test_an_api_server_that_does_not_answer_says_nothing_of_the_secret(world: World) -> None:
+async def test_an_api_server_that_does_not_answer_says_nothing_of_the_secret(world: ConnectionsWorld) -> None:
     world.api.objects["/api/v1/namespaces/team-a/secrets/evs-credentials"] = 503
     connection = world.connect()
     with pytest.raises(KubeError):
@@ -158,21 +164,22 @@ async def test_an_api_server_that_does_not_answer_says_nothing_of_the_secret(wor
 
 
 @pytest.mark.parametrize("uid", ["u", "another"])
-async def test_what_was_under_way_for_an_old_spec_cannot_touch_the_new_one(world: World, uid: str) -> None:
+async def test_what_was_under_way_for_an_old_spec_cannot_touch_the_new_one(world: ConnectionsWorld, uid: str) -> None:
     old = world.connect()
-    world.api.gate = asyncio.Event()
+    gate = asyncio.Event()
+    world.api.meanwhile = lambda request: gate.wait()
     polling = asyncio.create_task(world.poll())
     await asyncio.sleep(0.01)
     world.api.put_secret("team-a", "new-credentials", token="the-new-token")
     new = {"token": {"secretRef": {"name": "new-credentials"}}}
     connection = world.connect(uid=uid, generation=2, auth=new)
-    world.api.gate.set()
+    gate.set()
     await polling
     assert connection.credentials == Token("the-new-token")
     assert old.credentials is None  # what came too late is not kept
 
 
-async def test_the_answer_to_an_old_credential_does_not_verify_the_new_one(world: World) -> None:
+async def test_the_answer_to_an_old_credential_does_not_verify_the_new_one(world: ConnectionsWorld) -> None:
     world.connect()
     _, project, client = await world.registry.client_for("team-a", world.spec())
     connection = world.connect(generation=2, region="eu-de", auth={"token": {"secretRef": {"name": "evs-credentials"}}})
@@ -183,7 +190,9 @@ async def test_the_answer_to_an_old_credential_does_not_verify_the_new_one(world
     assert not connection.verified
 
 
-async def test_a_connection_that_was_created_anew_under_its_name_gets_its_own_credential(world: World) -> None:
+async def test_a_connection_that_was_created_anew_under_its_name_gets_its_own_credential(
+    world: ConnectionsWorld,
+) -> None:
     world.connect(uid="first")
     await world.poll()
     key = world.key()
@@ -194,14 +203,14 @@ async def test_a_connection_that_was_created_anew_under_its_name_gets_its_own_cr
     assert connection.credentials == Token("the-second-token")
 
 
-def test_the_late_news_that_a_namesake_is_gone_removes_nothing(world: World) -> None:
+def test_the_late_news_that_a_namesake_is_gone_removes_nothing(world: ConnectionsWorld) -> None:
     world.connect(uid="first")
     world.connect(uid="second")
     assert not world.registry.remove(world.key(), "first")
     assert world.registry.get(world.key()) is not None
 
 
-def test_an_older_version_of_a_connection_is_no_news(world: World) -> None:
+def test_an_older_version_of_a_connection_is_no_news(world: ConnectionsWorld) -> None:
     old = world.body(generation=1, region="old")
     world.connect(generation=2, region="new")
     assert world.registry.apply(world.key(), old) is None
@@ -211,7 +220,7 @@ def test_an_older_version_of_a_connection_is_no_news(world: World) -> None:
     assert connection.spec.region == "new"
 
 
-async def test_the_own_default_connection_comes_before_the_clusters(world: World) -> None:
+async def test_the_own_default_connection_comes_before_the_clusters(world: ConnectionsWorld) -> None:
     world.connect("", "default", uid="c", allowedNamespaces={"selector": {}})
     world.api.put_namespace("team-a")
     connection, _, _ = await world.registry.client_for("team-a", world.spec())
@@ -221,20 +230,20 @@ async def test_the_own_default_connection_comes_before_the_clusters(world: World
     assert connection.credentials == Token("the-token-of-team-a")
 
 
-async def test_a_connection_that_the_watch_has_not_brought_yet_is_asked_for(world: World) -> None:
+async def test_a_connection_that_the_watch_has_not_brought_yet_is_asked_for(world: ConnectionsWorld) -> None:
     path = "/apis/evs-operator.dev/v1alpha1/namespaces/team-a/evsconnections/default"
     world.api.objects[path] = world.body()
     await world.poll()
     assert len(world.cloud.calls) == 1
 
 
-async def test_a_missing_connection_is_named(world: World) -> None:
+async def test_a_missing_connection_is_named(world: ConnectionsWorld) -> None:
     assert "create EvsConnection team-a/default" in (await trouble(world)).message()
     ref = {"connectionRef": {"kind": "ClusterEvsConnection", "name": "gone"}}
     assert "ClusterEvsConnection gone does not exist" in (await trouble(world, **ref)).message()
 
 
-async def test_a_reference_without_a_kind_to_a_cluster_connection_says_so(world: World) -> None:
+async def test_a_reference_without_a_kind_to_a_cluster_connection_says_so(world: ConnectionsWorld) -> None:
     ref = {"connectionRef": {"kind": "EvsConnection", "name": "shared"}}
     assert "there is a ClusterEvsConnection" not in (await trouble(world, **ref)).message()
     world.connect("", "shared", uid="c", allowedNamespaces={"names": ["team-a"]})
@@ -245,7 +254,7 @@ async def test_a_reference_without_a_kind_to_a_cluster_connection_says_so(world:
 
 @pytest.mark.parametrize(("namespace", "where"), [("team-a", "Secret team-a/"), ("", "the operator's Secret ")])
 async def test_a_refused_credential_is_told_with_its_connection_and_its_secret(
-    world: World, namespace: str, where: str
+    world: ConnectionsWorld, namespace: str, where: str
 ) -> None:
     connection = world.connect(namespace, allowedNamespaces={"names": ["team-a"]} if not namespace else None)
     world.cloud.answer = lambda job_id: errors.Unauthorized("evs:", said="The token must be updated", http_status=401)
@@ -270,7 +279,7 @@ async def test_a_refused_credential_is_told_with_its_connection_and_its_secret(
     ],
 )
 async def test_an_endpoint_that_is_not_allowed_is_named_before_the_secret_is_read(
-    world: World, spec: dict[str, Any]
+    world: ConnectionsWorld, spec: dict[str, Any]
 ) -> None:
     connection = world.connect(**spec)
     found = await trouble(world)
@@ -282,7 +291,7 @@ async def test_an_endpoint_that_is_not_allowed_is_named_before_the_secret_is_rea
 
 
 @pytest.mark.parametrize("name", ["../../evs-operator/secrets/evs-credentials", "..%2fx", "Evs-Credentials", ""])
-async def test_a_secret_reference_is_a_name_and_no_path(world: World, name: str) -> None:
+async def test_a_secret_reference_is_a_name_and_no_path(world: ConnectionsWorld, name: str) -> None:
     for auth in (
         {"token": {"secretRef": {"name": name}}},
         {"accessKey": {"secretRef": {"name": name}}},
@@ -293,11 +302,11 @@ async def test_a_secret_reference_is_a_name_and_no_path(world: World, name: str)
         assert connection.spec is None
     world.connect(uid="ca", tls={"caSecretRef": {"name": name}})
     assert (await trouble(world)).reason is Reason.INVALID_SPEC
-    assert not world.api.asked
+    assert not world.api.requests
 
 
 async def test_a_namespaced_connection_reads_no_other_namespaces_secret_whatever_its_reference_says(
-    world: World,
+    world: ConnectionsWorld,
 ) -> None:
     reference = {"name": "evs-credentials", "namespace": "evs-operator"}
     connection = world.connect(auth={"token": {"secretRef": reference}})
@@ -306,12 +315,12 @@ async def test_a_namespaced_connection_reads_no_other_namespaces_secret_whatever
     assert world.reads("evs-operator") == 0
 
 
-async def test_a_job_without_a_project_says_where_to_write_one(world: World) -> None:
+async def test_a_job_without_a_project_says_where_to_write_one(world: ConnectionsWorld) -> None:
     world.connect(projectId=None)
     assert "spec.projectId here or in EvsConnection team-a/default" in (await trouble(world)).message()
 
 
-async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: World) -> None:
+async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: ConnectionsWorld) -> None:
     connection = world.connect()
     await world.poll()
     identity = weakref.ref(connection.identity) if connection.identity else None
@@ -331,7 +340,9 @@ async def test_what_a_removed_connection_held_is_closed_and_forgotten(world: Wor
     assert identity() is None
 
 
-async def test_ever_new_projects_grow_neither_the_memory_nor_the_sockets_of_a_connection(world: World) -> None:
+async def test_ever_new_projects_grow_neither_the_memory_nor_the_sockets_of_a_connection(
+    world: ConnectionsWorld,
+) -> None:
     connection = world.connect()
     world.cloud.answer = lambda job_id: errors.JobMissing("no such job")
 
@@ -348,7 +359,7 @@ async def test_ever_new_projects_grow_neither_the_memory_nor_the_sockets_of_a_co
     assert connection.wire is not None
 
 
-async def test_secrets_are_held_for_redaction_before_they_are_used(world: World) -> None:
+async def test_secrets_are_held_for_redaction_before_they_are_used(world: ConnectionsWorld) -> None:
     world.connect()
     world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-b"]})
     world.api.put_secret("evs-operator", "evs-credentials", token="token-that-is-the-platforms")
@@ -365,13 +376,13 @@ async def test_secrets_are_held_for_redaction_before_they_are_used(world: World)
     assert seen == ["***, token-that-is-the-platforms", "***, ***"]
 
 
-async def test_a_session_never_shows_what_its_secret_holds(world: World) -> None:
+async def test_a_session_never_shows_what_its_secret_holds(world: ConnectionsWorld) -> None:
     connection = world.connect()
     await world.poll()
     assert "the-token" not in f"{connection!r} {connection}"
 
 
-async def test_the_endpoint_is_part_of_whom_a_verdict_is_about(world: World) -> None:
+async def test_the_endpoint_is_part_of_whom_a_verdict_is_about(world: ConnectionsWorld) -> None:
     world.connect()
     other = world.connect(name="nl", endpoint="https://evs.eu-nl.otc.t-systems.com")
     world.cloud.answer = lambda job_id: errors.Unauthorized("no", http_status=401)
@@ -381,7 +392,7 @@ async def test_the_endpoint_is_part_of_whom_a_verdict_is_about(world: World) -> 
     assert other.refusal is None
 
 
-async def test_what_is_issued_when_a_connection_is_gone_is_nobodys(world: World) -> None:
+async def test_what_is_issued_when_a_connection_is_gone_is_nobodys(world: ConnectionsWorld) -> None:
     """IAM may answer after the connection was deleted, with any word as the token."""
     connection = world.connect()
     world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-b"]})
@@ -397,7 +408,7 @@ async def test_what_is_issued_when_a_connection_is_gone_is_nobodys(world: World)
         assert redact("createVolume SUCCESS") == "createVolume SUCCESS"
 
 
-async def test_only_what_cluster_connections_hold_is_shared(world: World) -> None:
+async def test_only_what_cluster_connections_hold_is_shared(world: ConnectionsWorld) -> None:
     world.connect()
     world.connect("team-b", name="other")
     world.connect("", "default", uid="c", allowedNamespaces={"names": ["team-c"]})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -16,61 +14,35 @@ from evs_operator.connections.refresh_order import TICK
 from evs_operator.connections.secret_refresh import SecretRefresh
 from evs_operator.connections.verification import Verification
 from evs_operator.evs import errors
-from evs_operator.evs.job import Job
 from evs_operator.kube.api import KubeError
-from support.connections import FakeApi, World
+from support.connections import ConnectionsWorld
 from support.lease_world import VirtualLoop, virtual_loop
 
 HANGS = 30.0
 HUNG, WELL = "e" * 32, "a" * 32
 
 
-class SlowApi(FakeApi):
-    """An API server that does not answer for some paths."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mute: Callable[[str], bool] = lambda path: False
-        self.under_way: Counter[str] = Counter()
-
-    async def request(self, method: str, path: str, **more: object) -> dict[str, Any]:
-        kind = path.split("/")[-2]
-        self.under_way[kind] += 1
-        try:
-            await asyncio.sleep(HANGS if self.mute(path) else 0.01)
-            return await super().request(method, path, **more)
-        finally:
-            self.under_way[kind] -= 1
-
-
-class Shared(World):
+class Shared:
     """Connections of several namespaces, looked after in virtual time."""
 
     def __init__(self) -> None:
-        self.slow = SlowApi()
-        super().__init__(api=self.slow, clock=Clock(loop_time, loop_time))
-        self.verification = Verification(self.registry, self.clock)
-        self.looks = SecretRefresh(self.look, self.clock)
-        self.hung: set[str] = set()
-        self.cloud.get_job = self.answer  # type: ignore[method-assign]  # the test's own cloud
+        self.world = ConnectionsWorld(clock=Clock(loop_time, loop_time))
+        self.api, self.registry, self.cloud = self.world.api, self.world.registry, self.world.cloud
+        self.api.meanwhile = lambda request: asyncio.sleep(HANGS if self.mute(request.path) else 0.01)
+        self.mute: Callable[[str], bool] = lambda path: False
+        self.verification = Verification(self.registry, self.world.clock)
+        self.looks = SecretRefresh(self.look, self.world.clock)
+        self.cloud.answer = lambda job_id: errors.JobMissing("no such job")
 
     async def look(self, connection: Connection) -> None:
         with contextlib.suppress(KubeError):
             await self.registry.refresh(connection)
 
-    async def answer(self, project_id: str, job_id: str) -> Job:
-        self.cloud.calls.append(project_id)
-        if project_id in self.hung:
-            await asyncio.sleep(HANGS)
-            raise errors.PollTimeout("evs did not answer in time")
-        await asyncio.sleep(0.05)
-        raise errors.JobMissing("no such job")
-
     def add(self, namespace: str, number: int, project: str) -> Connection:
         name = f"c{number}"
         self.api.put_secret(namespace, name, token=f"token of {namespace}/{name}")
         auth = {"token": {"secretRef": {"name": name}}}
-        return self.connect(namespace, name, uid=f"{namespace}/{name}", projectId=project, auth=auth)
+        return self.world.connect(namespace, name, uid=f"{namespace}/{name}", projectId=project, auth=auth)
 
     async def rounds(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
         """Let rounds pass; return the seconds until it was so."""
@@ -88,10 +60,10 @@ def loop_time() -> float:
 
 def in_shared(main: Callable[[Shared], Awaitable[None]]) -> None:
     async def within() -> None:
-        world = Shared()
-        await main(world)
-        await world.verification.aclose()
-        await world.looks.aclose()
+        shared = Shared()
+        await main(shared)
+        await shared.verification.aclose()
+        await shared.looks.aclose()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(within())
@@ -99,102 +71,102 @@ def in_shared(main: Callable[[Shared], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("namespaces", [1, 30])
 def test_a_connection_is_verified_in_seconds_beside_sixty_whose_endpoint_hangs(namespaces: int) -> None:
-    async def main(world: Shared) -> None:
-        world.hung.add(HUNG)
+    async def main(shared: Shared) -> None:
+        shared.cloud.hung.add(HUNG)
         for number in range(60):
-            world.add(f"crowd-{number % namespaces}", number, HUNG)
-        await world.rounds(10)
-        good = world.add("victim", 0, WELL)
-        assert await world.rounds(60, lambda: good.verified) <= 4.5
+            shared.add(f"crowd-{number % namespaces}", number, HUNG)
+        await shared.rounds(10)
+        good = shared.add("victim", 0, WELL)
+        assert await shared.rounds(60, lambda: good.verified) <= 4.5
 
     in_shared(main)
 
 
 def test_a_namespace_has_one_verification_under_way_and_a_new_connection_of_its_own_is_next() -> None:
-    async def main(world: Shared) -> None:
-        world.hung.add(HUNG)
+    async def main(shared: Shared) -> None:
+        shared.cloud.hung.add(HUNG)
         for number in range(10):
-            world.add("crowd", number, HUNG)
-        await world.rounds(15)
-        assert len(world.cloud.calls) == 1
-        await world.rounds(301)
-        good = world.add("crowd", 10, WELL)
-        assert await world.rounds(60, lambda: good.verified) <= HANGS + 5
+            shared.add("crowd", number, HUNG)
+        await shared.rounds(15)
+        assert len(shared.cloud.calls) == 1
+        await shared.rounds(301)
+        good = shared.add("crowd", 10, WELL)
+        assert await shared.rounds(60, lambda: good.verified) <= HANGS + 5
 
     in_shared(main)
 
 
 def test_a_connection_that_is_corrected_does_not_wait_for_what_was_asked_before() -> None:
-    async def main(world: Shared) -> None:
-        world.hung.add(HUNG)
-        world.add("team-a", 0, HUNG)
-        await world.rounds(6)
+    async def main(shared: Shared) -> None:
+        shared.cloud.hung.add(HUNG)
+        shared.add("team-a", 0, HUNG)
+        await shared.rounds(6)
         auth = {"token": {"secretRef": {"name": "c0"}}}
-        good = world.connect("team-a", "c0", uid="team-a/c0", generation=2, projectId=WELL, auth=auth)
-        assert await world.rounds(60, lambda: good.verified) <= 4.5
+        good = shared.world.connect("team-a", "c0", uid="team-a/c0", generation=2, projectId=WELL, auth=auth)
+        assert await shared.rounds(60, lambda: good.verified) <= 4.5
 
     in_shared(main)
 
 
 def test_sixty_secrets_that_do_not_come_delay_no_other_namespaces() -> None:
-    async def main(world: Shared) -> None:
-        world.slow.mute = lambda path: "/crowd/" in path
+    async def main(shared: Shared) -> None:
+        shared.mute = lambda path: "/crowd/" in path
         for number in range(60):
-            world.add("crowd", number, WELL)
-        await world.rounds(10)
-        good = world.add("victim", 0, WELL)
-        assert await world.rounds(60, lambda: good.identity is not None) <= 1.1
-        world.api.put_secret("victim", "c0", token="another")
-        assert await world.rounds(60, lambda: good.credentials_seen == 2) <= 3.1
+            shared.add("crowd", number, WELL)
+        await shared.rounds(10)
+        good = shared.add("victim", 0, WELL)
+        assert await shared.rounds(60, lambda: good.identity is not None) <= 1.1
+        shared.api.put_secret("victim", "c0", token="another")
+        assert await shared.rounds(60, lambda: good.credentials_seen == 2) <= 3.1
 
     in_shared(main)
 
 
 def test_a_secret_that_does_not_come_is_given_up_and_what_was_read_before_serves_meanwhile() -> None:
-    async def main(world: Shared) -> None:
-        connection = world.add("team-a", 0, WELL)
-        await world.rounds(1)
-        world.slow.mute = lambda path: True
-        await world.rounds(5)
-        assert world.slow.under_way["secrets"] == 1
+    async def main(shared: Shared) -> None:
+        connection = shared.add("team-a", 0, WELL)
+        await shared.rounds(1)
+        shared.mute = lambda path: True
+        await shared.rounds(5)
+        assert [request.name for request in shared.api.in_flight] == ["c0"]
         began = loop_time()
         with pytest.raises(errors.JobMissing):
-            await world.poll("team-a", connectionRef={"kind": "EvsConnection", "name": "c0"})
+            await shared.world.poll("team-a", connectionRef={"kind": "EvsConnection", "name": "c0"})
         assert loop_time() - began < 0.5
-        await world.rounds(3)
+        await shared.rounds(3)
         assert connection.refusal is None
 
     in_shared(main)
 
 
 def test_many_who_wait_for_a_secret_that_does_not_come_wait_five_seconds_together() -> None:
-    async def main(world: Shared) -> None:
-        world.slow.mute = lambda path: True
-        world.add("team-a", 0, WELL)
+    async def main(shared: Shared) -> None:
+        shared.mute = lambda path: True
+        shared.add("team-a", 0, WELL)
         for number in range(1, 20):
             auth = {"token": {"secretRef": {"name": "c0"}}}
-            world.connect("team-a", f"c{number}", uid=str(number), auth=auth)
+            shared.world.connect("team-a", f"c{number}", uid=str(number), auth=auth)
         refs = [{"connectionRef": {"kind": "EvsConnection", "name": f"c{number}"}} for number in range(20)]
         began = loop_time()
-        await asyncio.gather(*(world.poll("team-a", **ref) for ref in refs), return_exceptions=True)
+        await asyncio.gather(*(shared.world.poll("team-a", **ref) for ref in refs), return_exceptions=True)
         assert loop_time() - began < 6.0
 
     in_shared(main)
 
 
 def test_namespaces_whose_labels_do_not_come_delay_no_other_that_got_its_label() -> None:
-    async def main(world: Shared) -> None:
-        world.api.put_secret("evs-operator", "evs-credentials", token="shared")
-        world.connect("", "default", allowedNamespaces={"selector": {"matchLabels": {"evs": "yes"}}})
+    async def main(shared: Shared) -> None:
+        shared.api.put_secret("evs-operator", "evs-credentials", token="shared")
+        shared.world.connect("", "default", allowedNamespaces={"selector": {"matchLabels": {"evs": "yes"}}})
         for name in [f"crowd-{number}" for number in range(19)] + ["victim"]:
-            world.api.put_namespace(name)
+            shared.api.put_namespace(name)
             with pytest.raises(Exception, match="does not allow"):
-                await world.poll(name)
-        world.api.put_namespace("victim", evs="yes")
-        world.slow.mute = lambda path: "crowd" in path
+                await shared.world.poll(name)
+        shared.api.put_namespace("victim", evs="yes")
+        shared.mute = lambda path: "crowd" in path
         await asyncio.sleep(11)
         began = loop_time()
-        assert [namespace for _, namespace in await world.registry.tenancy.newly_allowed()] == ["victim"]
+        assert [namespace for _, namespace in await shared.registry.tenancy.newly_allowed()] == ["victim"]
         assert loop_time() - began < 6.0
 
     in_shared(main)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evs_operator.kube.secret import MOST_BYTES
-from support.connections import World
+from support.connections import ConnectionsWorld
 from support.memory import traced
 
 NUMBER = 20
@@ -27,7 +27,7 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> str:
     return one * (MOST_BYTES // len(one))
 
 
-async def opened(world: World, number: int, authority: str) -> None:
+async def opened(world: ConnectionsWorld, number: int, authority: str) -> None:
     """Open a connection whose Secrets are as large as is let in, and hold a megabyte that nobody asked for."""
     tls = {"caSecretRef": {"name": f"ca-{number}"}}
     connection = world.connect(
@@ -40,7 +40,7 @@ async def opened(world: World, number: int, authority: str) -> None:
 async def test_twenty_of_the_largest_secrets_stay_within_twenty_mebibytes_and_are_forgotten(
     authorities: str,
 ) -> None:
-    world = World()
+    world = ConnectionsWorld()
     file = base64.b64encode(authorities.encode()).decode()
     unused = base64.b64encode(b"u" * 900_000).decode()
     for number in range(NUMBER):

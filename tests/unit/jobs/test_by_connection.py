@@ -13,7 +13,7 @@ from evs_operator.api.spec import EvsJobSpec
 from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.store import Store
 from evs_operator.kube.objects import ObjectKey
-from support.connections import World
+from support.connections import ConnectionsWorld
 
 NAMESPACES = ("one", "two")
 NAMES = ("default", "other")
@@ -35,7 +35,7 @@ class Jobs(RuleBasedStateMachine):
         self.version = 0
 
     def key_of(self, namespace: str, spec: EvsJobSpec) -> ObjectKey:
-        world = World()
+        world = ConnectionsWorld()
         for key in self.present:
             world.registry.apply(key, world.body())
         return world.registry.key_of(namespace, spec)
@@ -94,7 +94,7 @@ TestWhichEvsJobsMeanAConnection = Jobs.TestCase
 
 
 def test_ten_thousand_jobs_of_others_are_not_looked_at() -> None:
-    store, world = Store(lambda: 0.0), World()
+    store, world = Store(lambda: 0.0), ConnectionsWorld()
     for number in range(10_000):
         namespace = "one" if number else "two"
         metadata = {"uid": str(number), "namespace": namespace, "name": "x", "resourceVersion": "1", "generation": 1}

@@ -14,12 +14,12 @@ from evs_operator.core.decide import decide
 from evs_operator.evs import errors
 from evs_operator.jobs.store import Store
 from support.crds import default_status
-from support.engine_world import Call, CloudJob, World, in_world
+from support.engine_world import Call, CloudJob, EngineWorld, in_world
 
 LONG = CloudJob(0.0, 1e6)
 
 
-def first_words(world: World, name: str) -> tuple[str, str]:
+def first_words(world: EngineWorld, name: str) -> tuple[str, str]:
     """Return reason and message of the first status that an EvsJob got."""
     ready = condition_of(world.status_of(name)[0]["conditions"], "Ready")
     assert ready is not None
@@ -27,7 +27,7 @@ def first_words(world: World, name: str) -> tuple[str, str]:
 
 
 def test_a_job_that_is_asked_for_within_two_seconds_gets_no_status_before_the_answer() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one", rate=5, burst=1)
         for number in range(8):
             world.add(f"job-{number}", LONG)
@@ -38,7 +38,7 @@ def test_a_job_that_is_asked_for_within_two_seconds_gets_no_status_before_the_an
 
 
 def test_a_job_that_waits_for_the_budget_says_so_once_and_is_asked_for_in_its_turn() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one", rate=1, burst=1)
         for number in range(20):
             world.add(f"job-{number}", LONG, spec={"polling": {"minIntervalSeconds": 3600, "maxIntervalSeconds": 3600}})
@@ -64,7 +64,7 @@ def test_a_job_that_waits_for_the_budget_says_so_once_and_is_asked_for_in_its_tu
 
 
 def test_the_first_status_is_a_job_in_progress_that_nobody_has_observed() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one", rate=1, burst=1)
         for number in range(20):
             world.add(f"job-{number}", LONG, status=default_status("EvsJob"))
@@ -84,7 +84,7 @@ def test_the_first_status_is_a_job_in_progress_that_nobody_has_observed() -> Non
 
 
 def test_a_job_that_waits_for_an_endpoint_that_hangs_says_so_after_ten_seconds() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.cloud.hung.add("one")
         for number in range(12):
@@ -106,7 +106,7 @@ def test_a_job_that_waits_for_the_end_of_a_pause_says_until_when() -> None:
         error.retry_after = 60.0
         return error
 
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.cloud.refuse = throttled
         world.add("first", LONG)
@@ -153,7 +153,7 @@ def test_a_result_of_another_job_project_or_connection_counts_for_nothing_after_
 
 
 def test_a_look_at_a_job_of_which_nothing_is_known_writes_nothing() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         entry = world.add("job", LONG)
         subject = world.writer.subject_of(entry, None)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from evs_operator.evs import errors
 from evs_operator.jobs.entry import Entry
 from evs_operator.jobs.recovery import in_turns
 from evs_operator.kube.api import KubeError
-from support.engine_world import Call, CloudJob, World, in_world, most_in_any_window
+from support.engine_world import Call, CloudJob, EngineWorld, in_world, most_in_any_window
 
 
 @pytest.mark.parametrize("kind", [errors.ServerError, errors.Unreachable, errors.InvalidResponse])
@@ -18,7 +16,7 @@ from support.engine_world import Call, CloudJob, World, in_world, most_in_any_wi
 def test_the_end_of_every_job_is_told_soon_after_the_cloud_is_well_again(
     kind: type[errors.CloudError], seconds: float
 ) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         for namespace in ("ns", "other"):
             world.connect(namespace, token="one", rate=20, burst=20)
             for number in range(20):
@@ -41,7 +39,7 @@ def test_the_end_of_every_job_is_told_soon_after_the_cloud_is_well_again(
 
 
 def test_a_cloud_in_trouble_is_asked_seldom() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one", rate=20, burst=20)
         for number in range(10):
             world.add(f"job-{number}", CloudJob(0.0, 1e6))
@@ -56,7 +54,7 @@ def test_a_cloud_in_trouble_is_asked_seldom() -> None:
 
 
 def test_a_job_whose_answer_is_always_trouble_is_not_woken_by_each_success_of_others() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one", rate=20, burst=20)
         broken = world.add("broken", CloudJob(0.0, 1e6)).uid
         for number in range(20):
@@ -75,7 +73,7 @@ def test_a_job_whose_answer_is_always_trouble_is_not_woken_by_each_success_of_ot
 
 
 def test_a_new_evsjob_that_is_answered_wakes_the_one_that_waits() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.add("waits", CloudJob(0.0, 50.0))
         await world.run(10.0)
@@ -90,7 +88,7 @@ def test_a_new_evsjob_that_is_answered_wakes_the_one_that_waits() -> None:
 
 
 def test_two_hundred_running_jobs_are_first_asked_about_over_some_seconds_within_the_limit() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one", rate=20, burst=20)
         world.connect("large", token="two", rate=100, burst=200)
         for number in range(100):
@@ -110,24 +108,16 @@ def test_two_hundred_running_jobs_are_first_asked_about_over_some_seconds_within
 
 
 @pytest.mark.parametrize("seconds", [70.0, 100.0, 180.0, 200.0])
-def test_the_end_of_every_job_is_told_soon_after_the_api_server_is_back(
-    seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def main(world: World) -> None:
+def test_the_end_of_every_job_is_told_soon_after_the_api_server_is_back(seconds: float) -> None:
+    async def main(world: EngineWorld) -> None:
         for namespace in ("ns", "other"):
             world.connect(namespace, token=namespace)
             for number in range(100):
                 world.add(f"job-{number}", CloudJob(0.0, 15.0 + number / 20), namespace)
         await world.run(10.0)
         back = world.loop.now + seconds
-        answer = world.api.request
-
-        async def request(method: str, path: str, **more: Any) -> dict[str, Any]:
-            if world.loop.now < back:
-                raise KubeError(0, "the API server did not answer")
-            return await answer(method, path, **more)
-
-        monkeypatch.setattr(world.api, "request", request)
+        away = KubeError(0, "the API server did not answer")
+        world.api.refuse = lambda request: away if request.at < back else None
         await world.run(seconds + 20.0)
         told = [
             world.told_at(f"job-{number}", "JobSucceeded", name) for name in ("ns", "other") for number in range(100)
@@ -135,7 +125,7 @@ def test_the_end_of_every_job_is_told_soon_after_the_api_server_is_back(
         late = sorted(at - back for at in told if at is not None)
         assert len(late) == 200
         assert late[-1] < 15.0
-        written = [at for at in world.api.written_at if at >= back]
+        written = [write.at for write in world.api.writes if write.at >= back]
         assert most_in_any_window(written, 1.0) <= 110
 
     in_world(main)

@@ -10,7 +10,7 @@ import pytest
 from evs_operator.api.conditions import condition_of
 from evs_operator.evs import errors
 from evs_operator.evs.job import Job
-from support.engine_world import Call, CloudJob, World, in_world
+from support.engine_world import Call, CloudJob, EngineWorld, in_world
 
 NAMELESS: dict[str, Callable[[Job], Job]] = {
     "status alone": lambda job: replace(job, job_id="", job_type="", begin_time=None, end_time=None, status="FAILED"),
@@ -24,7 +24,7 @@ NAMELESS: dict[str, Callable[[Job], Job]] = {
 
 @pytest.mark.parametrize("nameless", NAMELESS)
 def test_an_end_that_does_not_say_whose_it_is_is_no_end_of_a_job_that_was_seen(nameless: str) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.add("job", CloudJob(0.0, 1e6))
         await world.run(10.0)
@@ -46,7 +46,7 @@ def test_an_end_that_does_not_say_whose_it_is_is_no_end_of_a_job_that_was_seen(n
 
 @pytest.mark.parametrize("nameless", NAMELESS)
 def test_an_end_that_does_not_say_whose_it_is_takes_back_no_result(nameless: str) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         entry = world.add("job", CloudJob(0.0, 5.0))
         await world.run(20.0)
@@ -67,7 +67,7 @@ def test_an_end_that_does_not_say_whose_it_is_takes_back_no_result(nameless: str
 
 @pytest.mark.parametrize("word", ["FAIL", "SUCCESS"])
 def test_an_end_with_type_and_times_is_one(word: str) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.add("job", CloudJob(0.0, 1e6))
         await world.run(10.0)
@@ -83,7 +83,7 @@ def test_an_end_with_type_and_times_is_one(word: str) -> None:
 def test_a_wait_that_an_answer_names_holds_for_all_jobs_of_the_credential_and_no_other(
     kind: type[errors.CloudError], wait: float
 ) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         for namespace, token in (("ns", "one"), ("same", "one"), ("other", "two")):
             world.connect(namespace, token=token)
             for number in range(5):

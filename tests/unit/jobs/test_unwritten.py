@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
+from evs_operator.api.names import EVS_JOB
 from evs_operator.evs import errors
 from evs_operator.kube.api import KubeError
-from support.engine_world import Call, CloudJob, World, in_world
+from evs_operator.kube.objects import ObjectKey
+from support.engine_world import Call, CloudJob, EngineWorld, in_world
 
 
-def _away(world: World, until: float, error: KubeError | None = None, hang: float = 0.0) -> None:
+def _away(world: EngineWorld, until: float) -> None:
     """Refuse every status until a moment."""
-    original = world.api.request
-    refusal = error or KubeError(0, "API server not reachable")
-    world.api.tried = 0  # type: ignore[attr-defined]
-
-    async def request(method: str, path: str, **more: Any) -> dict[str, Any]:
-        if method == "PATCH" and world.loop.now < until:
-            world.api.tried += 1  # type: ignore[attr-defined]
-            raise refusal
-        return await original(method, path, **more)
-
-    world.api.request = request  # type: ignore[method-assign]
+    refusal = KubeError(0, "API server not reachable")
+    world.api.refuse = lambda request: refusal if request.status and request.at < until else None
 
 
-def _expiring(world: World, after: float) -> Callable[[Call], errors.CloudError | None]:
+def _expiring(world: EngineWorld, after: float) -> Callable[[Call], errors.CloudError | None]:
     """Forget a job that long after its end."""
 
     def refuse(call: Call) -> errors.CloudError | None:
@@ -37,7 +29,7 @@ def _expiring(world: World, after: float) -> Callable[[Call], errors.CloudError 
 
 
 def test_jobs_that_end_and_expire_while_the_api_server_is_away_are_told_when_it_is_back() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         for number in range(20):
             world.add(f"job-{number:02}", CloudJob(0.0, 60.0 + number, sub_jobs=3))
@@ -52,7 +44,7 @@ def test_jobs_that_end_and_expire_while_the_api_server_is_away_are_told_when_it_
 
 
 def test_an_end_is_seen_as_fast_while_a_status_before_it_waits_to_be_written() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         _away(world, until=180.0)
         world.add("job", CloudJob(0.0, 100.0), spec={"polling": {"minIntervalSeconds": 2, "maxIntervalSeconds": 2}})
@@ -71,19 +63,19 @@ def test_an_end_is_seen_as_fast_while_a_status_before_it_waits_to_be_written() -
 
 
 def test_the_tries_to_write_wait_longer_and_longer_however_often_the_cloud_is_asked() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         _away(world, until=10_000.0)
         world.add("job", CloudJob(0.0, 9_000.0), spec={"polling": {"minIntervalSeconds": 1, "maxIntervalSeconds": 1}})
         await world.run(300.0)
-        assert world.api.tried <= 12  # type: ignore[attr-defined]
+        assert sum(bool(request.status) for request in world.api.requests) <= 12
         assert len(world.cloud.calls) > 250
 
     in_world(main)
 
 
 def test_a_failed_poll_does_not_replace_an_answer_that_waits_to_be_written() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         _away(world, until=100.0)
         world.add("job", CloudJob(0.0, 30.0), spec={"polling": {"minIntervalSeconds": 5, "maxIntervalSeconds": 5}})
@@ -98,18 +90,13 @@ def test_a_failed_poll_does_not_replace_an_answer_that_waits_to_be_written() -> 
 
 
 def test_an_object_that_changed_under_every_write_is_tried_again_within_seconds() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         entry = world.add("job", CloudJob(0.0, 30.0))
-        _away(world, until=60.0, error=KubeError(409, "changed again and again"))
-        original = world.reconciler._writer._may_try_again
-
-        async def give_up(*arguments: Any) -> bool:
-            raise KubeError(409, "changed again and again")
-
-        world.reconciler._writer._may_try_again = give_up  # type: ignore[method-assign]
+        path = ObjectKey(EVS_JOB, "ns", "job").path
+        world.api.objects[path] = world.body_of(entry)
+        world.api.meddle = lambda request: request.at < 60.0
         await world.run(70.0)
-        world.reconciler._writer._may_try_again = original  # type: ignore[method-assign]
         at = world.told_at("job", "JobSucceeded")
         assert at is not None
         assert at < 62.5
@@ -119,7 +106,7 @@ def test_an_object_that_changed_under_every_write_is_tried_again_within_seconds(
 
 
 def test_an_ended_job_that_is_annotated_twelve_times_a_second_is_told_within_ten_seconds() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         entry = world.add("job", CloudJob(0.0, 20.0))
         number = 0
@@ -135,21 +122,14 @@ def test_an_ended_job_that_is_annotated_twelve_times_a_second_is_told_within_ten
 
 
 def test_statuses_that_hang_leave_workers_to_poll() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t", rate=500, burst=500)
         every = {"polling": {"minIntervalSeconds": 1, "maxIntervalSeconds": 1}}
         for number in range(400):
             world.add(f"job-{number:03}", CloudJob(0.0, 30.0 + number / 100), spec=every)
         await world.run(5.0)
-        original = world.api.request
-
-        async def request(method: str, path: str, **more: Any) -> dict[str, Any]:
-            if method == "PATCH" and world.loop.now < 100.0:
-                await asyncio.sleep(15.0)
-                raise KubeError(0, "the API server did not answer in time")
-            return await original(method, path, **more)
-
-        world.api.request = request  # type: ignore[method-assign]
+        _away(world, until=100.0)
+        world.api.meanwhile = lambda request: asyncio.sleep(15.0 if request.status and request.at < 100.0 else 0.0)
         await world.run(95.0)
         late = [at - world.cloud.jobs[job_id].end for job_id, at in world.cloud.seen_end.items()]
         assert len(late) == 400

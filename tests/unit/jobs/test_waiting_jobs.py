@@ -6,15 +6,19 @@ hangs. Virtual time, the real engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from types import MappingProxyType
 
 import pytest
 
 from evs_operator.api.conditions import timestamp
 from evs_operator.evs import errors
 from evs_operator.jobs.entry import Entry
-from support.engine_world import Call, CloudJob, World, in_world
+from evs_operator.observe.tracing import Span, Tracing
+from support.engine_world import Call, CloudJob, EngineWorld, in_world
 
 NEVER = CloudJob(0.0, 1e6)
 ON_TIME = 2.0
@@ -28,21 +32,21 @@ def throttled(call: Call) -> errors.CloudError:
     return error
 
 
-def spend(world: World) -> None:
+def spend(world: EngineWorld) -> None:
     """Let 300 EvsJobs wait for one call a second."""
     world.connect("ns", token="one", rate=1, burst=1)
     for number in range(300):
         world.add(f"other-{number}", CloudJob(0.0, 1e6))
 
 
-def pause(world: World) -> None:
+def pause(world: EngineWorld) -> None:
     """Refuse the first call."""
     world.connect("ns", token="one")
     world.cloud.refuse = throttled
     world.add("first", CloudJob(0.0, 1e6))
 
 
-def hang(world: World) -> None:
+def hang(world: EngineWorld) -> None:
     """Let every call hang for 30 s."""
     world.connect("ns", token="one")
     world.cloud.hung.add("one")
@@ -54,8 +58,8 @@ SHORTAGES = [spend, pause, hang]
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES)
-def test_a_deadline_is_told_on_time_of_a_job_that_was_never_asked_for(shortage: Callable[[World], None]) -> None:
-    async def main(world: World) -> None:
+def test_a_deadline_is_told_on_time_of_a_job_that_was_never_asked_for(shortage: Callable[[EngineWorld], None]) -> None:
+    async def main(world: EngineWorld) -> None:
         shortage(world)
         await world.run(3.0)
         seen = world.loop.now
@@ -74,8 +78,8 @@ def test_a_deadline_is_told_on_time_of_a_job_that_was_never_asked_for(shortage: 
 
 @pytest.mark.parametrize("after", [0.0, 4.0, 9.0, 15.0, 27.0])
 @pytest.mark.parametrize("shortage", SHORTAGES)
-def test_a_deadline_is_told_on_time_of_a_job_that_runs(shortage: Callable[[World], None], after: float) -> None:
-    async def main(world: World) -> None:
+def test_a_deadline_is_told_on_time_of_a_job_that_runs(shortage: Callable[[EngineWorld], None], after: float) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         seen = world.loop.now
         job = world.add("job", NEVER, spec={"deadlineSeconds": 40})
@@ -92,8 +96,8 @@ def test_a_deadline_is_told_on_time_of_a_job_that_runs(shortage: Callable[[World
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES)
-def test_a_deadline_that_is_set_late_is_told_at_once(shortage: Callable[[World], None]) -> None:
-    async def main(world: World) -> None:
+def test_a_deadline_that_is_set_late_is_told_at_once(shortage: Callable[[EngineWorld], None]) -> None:
+    async def main(world: EngineWorld) -> None:
         job = await waiting(world, shortage)
         world.change(job, deadlineSeconds=5)
         changed = world.loop.now
@@ -105,7 +109,7 @@ def test_a_deadline_that_is_set_late_is_told_at_once(shortage: Callable[[World],
     in_world(main)
 
 
-async def waiting(world: World, shortage: Callable[[World], None], **spec: object) -> Entry:
+async def waiting(world: EngineWorld, shortage: Callable[[EngineWorld], None], **spec: object) -> Entry:
     """Return an EvsJob of a running job that waits in its lane, 20 s old."""
     world.connect("ns", token="one")
     job = world.add("job", NEVER, spec=spec)
@@ -119,8 +123,8 @@ async def waiting(world: World, shortage: Callable[[World], None], **spec: objec
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES)
-def test_a_waiting_job_is_suspended_at_once_and_resumed(shortage: Callable[[World], None]) -> None:
-    async def main(world: World) -> None:
+def test_a_waiting_job_is_suspended_at_once_and_resumed(shortage: Callable[[EngineWorld], None]) -> None:
+    async def main(world: EngineWorld) -> None:
         job = await waiting(world, shortage)
         calls = [call for call in world.cloud.calls if call.job_id == job.uid]
         world.change(job, suspend=True)
@@ -139,8 +143,8 @@ def test_a_waiting_job_is_suspended_at_once_and_resumed(shortage: Callable[[Worl
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES)
-def test_a_changed_spec_is_observed_while_the_job_waits(shortage: Callable[[World], None]) -> None:
-    async def main(world: World) -> None:
+def test_a_changed_spec_is_observed_while_the_job_waits(shortage: Callable[[EngineWorld], None]) -> None:
+    async def main(world: EngineWorld) -> None:
         job = await waiting(world, shortage)
         world.change(job, polling={"minIntervalSeconds": 7})
         await world.run(ON_TIME)
@@ -151,8 +155,8 @@ def test_a_changed_spec_is_observed_while_the_job_waits(shortage: Callable[[Worl
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES)
-def test_a_time_to_live_ends_on_time_though_a_poll_is_asked_for(shortage: Callable[[World], None]) -> None:
-    async def main(world: World) -> None:
+def test_a_time_to_live_ends_on_time_though_a_poll_is_asked_for(shortage: Callable[[EngineWorld], None]) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         job = world.add("job", CloudJob(0.0, 4.0), spec={"ttlSecondsAfterFinished": 30})
         await world.run(15.0)
@@ -162,13 +166,13 @@ def test_a_time_to_live_ends_on_time_though_a_poll_is_asked_for(shortage: Callab
         await world.run(3.0)
         world.change(job, requested_at="now")
         await world.run(25.0)
-        assert 29.0 <= world.api.deleted["job"] - ended <= 30.0 + ON_TIME
+        assert 29.0 <= world.deleted_at("job") - ended <= 30.0 + ON_TIME
 
     in_world(main)
 
 
 def test_a_time_to_live_ends_on_time_though_the_job_is_suspended_and_a_poll_is_asked_for() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         job = world.add("job", CloudJob(0.0, 4.0), spec={"ttlSecondsAfterFinished": 30})
         await world.run(15.0)
@@ -176,13 +180,13 @@ def test_a_time_to_live_ends_on_time_though_the_job_is_suspended_and_a_poll_is_a
         assert ended is not None
         world.change(job, requested_at="now", suspend=True)
         await world.run(25.0)
-        assert 29.0 <= world.api.deleted["job"] - ended <= 30.0 + ON_TIME
+        assert 29.0 <= world.deleted_at("job") - ended <= 30.0 + ON_TIME
 
     in_world(main)
 
 
 def test_after_a_restart_a_job_is_asked_for_before_it_is_called_late() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         seen = timestamp(world.clock.wall() - timedelta(seconds=100))
         status = {
@@ -200,31 +204,36 @@ def test_after_a_restart_a_job_is_asked_for_before_it_is_called_late() -> None:
 
 
 def test_a_job_that_a_person_must_act_on_costs_nothing_at_its_deadline() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.cloud.refuse = lambda call: errors.Unauthorized("no")
         job = world.add("job", NEVER, spec={"deadlineSeconds": 20})
         await world.run(15.0)
-        looks = 0
-        work = world.reconciler._process
-
-        async def counted(*args: object) -> None:
-            nonlocal looks
-            looks += 1
-            await work(*args)  # type: ignore[arg-type]
-
-        world.reconciler._process = counted  # type: ignore[method-assign,assignment]
+        before = looks.spans["evsjob"]
         await world.run(15.0)
-        assert looks <= 2
+        assert looks.spans["evsjob"] - before <= 2
         assert world.told_at("job", "DeadlineExceeded") is None
         assert job.place.due > world.clock()
 
-    in_world(main)
+    looks = Looks()
+    in_world(main, lambda: EngineWorld(tracing=looks))
+
+
+class Looks(Tracing):
+    """Counts spans by their names; a look at an EvsJob is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans: Counter[str] = Counter()
+
+    def span(self, name: str, attributes: Mapping[str, str] = MappingProxyType({})) -> AbstractContextManager[Span]:
+        self.spans[name] += 1
+        return super().span(name, attributes)
 
 
 @pytest.mark.parametrize("under_way", [0.3, 12.0])
 def test_a_job_whose_call_hangs_is_suspended_at_once(under_way: float) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         job = await hanging(world, under_way)
         world.change(job, suspend=True)
         changed = world.loop.now
@@ -238,7 +247,7 @@ def test_a_job_whose_call_hangs_is_suspended_at_once(under_way: float) -> None:
     in_world(main)
 
 
-async def hanging(world: World, under_way: float, **spec: object) -> Entry:
+async def hanging(world: EngineWorld, under_way: float, **spec: object) -> Entry:
     """Return an EvsJob of a running job whose second call has been under way for so long."""
     world.connect("ns", token="one")
     job = world.add("job", NEVER, spec=spec)
@@ -251,7 +260,7 @@ async def hanging(world: World, under_way: float, **spec: object) -> Entry:
 
 
 def test_a_job_id_that_is_corrected_while_a_call_hangs_is_asked_for_at_once() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         job = await hanging(world, 5.0)
         world.cloud.hung.clear()
         world.cloud.jobs["ns-other"] = CloudJob(0.0, 0.0)
@@ -267,7 +276,7 @@ def test_a_job_id_that_is_corrected_while_a_call_hangs_is_asked_for_at_once() ->
 
 
 def test_a_call_that_is_answered_soon_is_not_given_up_for_a_changed_spec() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         job = world.add("job", NEVER)
         world.cloud.latency = 0.5
@@ -283,7 +292,7 @@ def test_a_call_that_is_answered_soon_is_not_given_up_for_a_changed_spec() -> No
 
 
 def test_whoever_changes_polling_again_and_again_gives_up_no_slow_call() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.cloud.latency = 8.0
         job = world.add("job", NEVER)
@@ -297,7 +306,7 @@ def test_whoever_changes_polling_again_and_again_gives_up_no_slow_call() -> None
 
 @pytest.mark.parametrize("unseen", [True, False])
 def test_a_deadline_is_told_on_time_while_a_call_hangs_and_once(unseen: bool) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         if unseen:
             world.cloud.hung.add("one")
             world.connect("ns", token="one")
@@ -317,7 +326,7 @@ def test_a_deadline_is_told_on_time_while_a_call_hangs_and_once(unseen: bool) ->
 
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_connection_that_is_corrected_or_removed_while_a_call_hangs_is_looked_at_at_once(removed: bool) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         job = await hanging(world, 5.0)
         world.cloud.jobs[job.uid] = CloudJob(0.0, 0.0)
         key = next(iter(world.registry)).key

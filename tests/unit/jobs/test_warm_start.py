@@ -10,10 +10,10 @@ import pytest
 from evs_operator.api.conditions import timestamp
 from evs_operator.core.result import api_time
 from evs_operator.jobs import poll_history
-from support.engine_world import EPOCH, CloudJob, World, in_world
+from support.engine_world import EPOCH, CloudJob, EngineWorld, in_world
 
 
-def finished(world: World, job_id: str, began: float, seconds: float, **more: Any) -> dict[str, Any]:
+def finished(world: EngineWorld, job_id: str, began: float, seconds: float, **more: Any) -> dict[str, Any]:
     """Return the status of a job that began so many seconds ago."""
     begin = world.clock.wall() - timedelta(seconds=began)
     end = begin + timedelta(seconds=seconds)
@@ -31,7 +31,7 @@ def finished(world: World, job_id: str, began: float, seconds: float, **more: An
 
 
 def test_the_finished_jobs_of_a_connection_teach_how_long_its_jobs_take() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         for number in range(50):
             name = f"job-{number}"
@@ -45,7 +45,7 @@ def test_the_finished_jobs_of_a_connection_teach_how_long_its_jobs_take() -> Non
 
 
 def test_the_newest_ends_count_most_whatever_the_order_of_the_list() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         for number in range(600):
             name, recent = f"job-{number}", number % 2 == 0
@@ -62,7 +62,7 @@ def test_the_newest_ends_count_most_whatever_the_order_of_the_list() -> None:
     [{"beginTime": "soon"}, {"jobType": ""}, {"subJobCounts": {}}, {"observationStartTime": "x"}, {"subJobs": []}],
 )
 def test_a_status_that_somebody_else_has_written_does_no_harm(lack: dict[str, Any]) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.add("job", CloudJob(0, 0), status={**finished(world, "ns-job00", 100.0, 40.0), **lack})
         world.warm_start.learn(world.durations, world.registry)
@@ -71,7 +71,7 @@ def test_a_status_that_somebody_else_has_written_does_no_harm(lack: dict[str, An
 
 
 def test_jobs_with_sub_jobs_teach_their_closing() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         status = finished(world, "ns-job00", 100.0, 40.0)
         end = api_time(world.clock.wall() - timedelta(seconds=66.0))
@@ -86,7 +86,7 @@ def test_jobs_with_sub_jobs_teach_their_closing() -> None:
 
 
 def test_a_job_under_way_is_known_by_its_type_and_begin_and_taken_for_asked_a_minute_ago() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         begin = world.clock.wall() - timedelta(seconds=5000.0)
         status = {"jobId": "ns-job00", "jobStatus": "RUNNING", "jobType": "retypeVolume", "beginTime": api_time(begin)}
@@ -104,7 +104,7 @@ def test_a_job_under_way_is_known_by_its_type_and_begin_and_taken_for_asked_a_mi
 def test_times_of_the_cloud_are_read_against_the_wall_clock_of_the_moment(step: float) -> None:
     """However far the wall clock has gone from the engine's, a job that began 90 s ago is 90 s old."""
 
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         world.step, world.cloud.behind = step, -step
         entry = world.add("job", CloudJob(-90.0, 1e6))
@@ -118,7 +118,7 @@ def test_times_of_the_cloud_are_read_against_the_wall_clock_of_the_moment(step: 
 
 
 def test_a_status_of_another_job_is_no_memory_of_this_one() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="one")
         entry = world.add("job", CloudJob(0, 1e6), status={"jobId": "another-job", "jobStatus": "RUNNING"})
         assert poll_history.history_from_status(entry, "c", world.clock) is None

@@ -43,8 +43,8 @@ _LIVES = st.lists(
 )
 
 
-class World:
-    """Replicas on one Lease, watched at every moment at which anything happens."""
+class LeaseWorld:
+    """LeaseWorld on one Lease, watched at every moment at which anything happens."""
 
     def __init__(self, trips: list[Trip]) -> None:
         self.server = LeaseServer(chain(islice(cycle(trips), 400), repeat(Trip())))
@@ -83,7 +83,7 @@ class World:
 @given(trips=st.lists(_TRIPS, min_size=1, max_size=40), replicas=st.lists(_LIVES, min_size=2, max_size=3))
 def test_no_two_processes_lead_at_the_same_time(trips: list[Trip], replicas: list[list[Life]]) -> None:
     async def main() -> None:
-        world = World(trips)
+        world = LeaseWorld(trips)
         virtual_loop().watcher = world.watch
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(world.replica(f"r{n}", lives)) for n, lives in enumerate(replicas)]
@@ -98,7 +98,7 @@ def test_no_two_processes_lead_at_the_same_time(trips: list[Trip], replicas: lis
 @given(trips=st.lists(_TRIPS, min_size=1, max_size=20), clocks=st.lists(_CLOCKS, min_size=2, max_size=3))
 def test_once_the_network_is_well_one_process_leads(trips: list[Trip], clocks: list[MachineClock]) -> None:
     async def main() -> None:
-        world = World(trips)
+        world = LeaseWorld(trips)
         virtual_loop().watcher = world.watch
         lives = [[Life(0.0, 0.0, False, clock, 0.5)] for clock in clocks]
         async with asyncio.TaskGroup() as group:

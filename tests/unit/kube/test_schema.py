@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
@@ -15,12 +15,16 @@ from evs_operator.api.schema import FIELDS
 from evs_operator.kube.api import KubeApi, KubeError
 from evs_operator.kube.schema import in_words, missing_fields
 from evs_operator.runtime.schema_watch import SchemaWatch
+from support.api_server import InMemoryApiServer
 
 CRDS = {
     crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for path in sorted((Path(__file__).parents[3] / "crds").glob("*.yaml"))
     for crd in yaml.safe_load_all(path.read_text())
 }
+
+
+OPENAPI = "/openapi/v3/apis/evs-operator.dev/v1alpha1"
 
 
 def served(schemas: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,15 +37,10 @@ def served(schemas: Mapping[str, Any]) -> dict[str, Any]:
     return {"components": {"schemas": named | lists}}
 
 
-def api_of(answer: dict[str, Any] | KubeError) -> KubeApi:
-    class Api:
-        async def request(self, method: str, path: str) -> dict[str, Any]:
-            assert path == "/openapi/v3/apis/evs-operator.dev/v1alpha1"
-            if isinstance(answer, KubeError):
-                raise answer
-            return answer
-
-    return cast(KubeApi, Api())
+def api_of(answer: dict[str, Any] | int) -> KubeApi:
+    api = InMemoryApiServer()
+    api.objects[OPENAPI] = answer
+    return api.kube
 
 
 async def test_our_own_crds_lack_nothing() -> None:
@@ -88,26 +87,18 @@ async def test_an_answer_that_says_nothing_of_our_kinds_is_no_finding(answer: di
 
 
 async def test_an_api_server_that_serves_no_openapi_is_no_finding_and_one_that_is_away_is_an_error() -> None:
-    assert await missing_fields(api_of(KubeError(404, "not found"))) is None
+    assert await missing_fields(api_of(404)) is None
     with pytest.raises(KubeError):
-        await missing_fields(api_of(KubeError(0, "away")))
+        await missing_fields(api_of(0))
 
 
 async def test_a_crd_that_is_replaced_by_an_older_one_is_told_while_the_operator_runs() -> None:
     older = copy.deepcopy(CRDS)
     del older[EVS_JOB]["properties"]["status"]["properties"]["state"]
-    answers: list[Any] = [served(CRDS), served(older), KubeError(0, "away"), served(CRDS)]
-
-    class Api:
-        async def request(self, method: str, path: str) -> dict[str, Any]:
-            answer = answers.pop(0)
-            if isinstance(answer, KubeError):
-                raise answer
-            return dict(answer)
-
-    watch = SchemaWatch(cast(KubeApi, Api()))
-    told = []
-    for _ in range(4):
+    api, told = InMemoryApiServer(), []
+    watch = SchemaWatch(api.kube)
+    for answer in (served(CRDS), served(older), 0, served(CRDS)):
+        api.objects[OPENAPI] = answer
         await watch.look()
         told.append("status.state" in watch.problem)
     assert told == [False, True, True, False]

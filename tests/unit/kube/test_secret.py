@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import cast
 
 import pytest
 
-from evs_operator.kube.api import KubeApi
 from evs_operator.kube.secret import MOST_BYTES, Refused, Secret, read_secret
+from support.api_server import InMemoryApiServer
 
 
 async def read(data: object, *keys: str) -> Secret:
-    class Api:
-        async def request(self, method: str, path: str, **_: object) -> Mapping[str, object]:
-            return {"data": data}
-
-    return await read_secret(cast(KubeApi, Api()), "team-a", "evs", keys)
+    api = InMemoryApiServer()
+    api.objects["/api/v1/namespaces/team-a/secrets/evs"] = {"data": data}
+    return await read_secret(api.kube, "team-a", "evs", keys)
 
 
 def encoded(size: int) -> str:

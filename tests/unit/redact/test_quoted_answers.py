@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 from evs_operator.evs import errors
-from support.engine_world import CloudJob, World, in_world
+from support.engine_world import CloudJob, EngineWorld, in_world
 
 MINE, THEIRS = "hR7kQ2xW9pL4zT8vN1bM6yJ3", "Zq5tG8wE2rF6uK9sD3aX7cV4"
 
 
 def test_a_job_is_redacted_with_the_credential_that_it_was_asked_with_and_with_no_other() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token=MINE)
         world.connect("other", token=THEIRS)
         world.add("job", CloudJob(0.0, 1.0, kind=f"echo {MINE} {THEIRS}"))
@@ -25,7 +25,7 @@ def test_a_job_is_redacted_with_the_credential_that_it_was_asked_with_and_with_n
 
 
 def test_a_refusal_is_redacted_with_the_credential_that_was_refused_and_with_no_other() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token=MINE)
         world.connect("other", token=THEIRS)
         world.add("job", CloudJob(0.0, 1.0))
@@ -42,7 +42,7 @@ def test_a_refusal_is_redacted_with_the_credential_that_was_refused_and_with_no_
 def test_our_own_words_and_names_are_not_searched() -> None:
     """An object may be called like what precedes a secret, or like a part of one."""
 
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.add("j-evs-token", CloudJob(0.0, 1.0), spec={"connectionRef": {"name": "access-key"}})
         await world.run(30.0)
         message = world.status_of("j-evs-token")[-1]["conditions"][0]["message"]
@@ -52,7 +52,7 @@ def test_our_own_words_and_names_are_not_searched() -> None:
 
 
 def test_what_the_cloud_echoes_costs_none_of_our_advice() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token=MINE)
         world.add("job", CloudJob(0.0, 1.0))
         said = "verify aksk signature fail, canonicalRequest:GET|/v1/p/jobs|x-security-token:temporary-value"

@@ -14,7 +14,7 @@ from evs_operator.api.status import EvsJobStatus, SubJobCounts, SubJobStatus
 from evs_operator.jobs.entry import Entry
 from evs_operator.observe.metrics import Snapshot
 from evs_operator.runtime import snapshot
-from support.engine_world import CloudJob, World, in_world
+from support.engine_world import CloudJob, EngineWorld, in_world
 
 ID = "ns-any0000"
 LEAVES = (
@@ -66,7 +66,7 @@ METADATA = st.fixed_dictionaries(
 BODY = st.fixed_dictionaries({"metadata": METADATA}, optional={"spec": SPEC | JSON, "status": STATUS | JSON})
 
 
-def snapshot_of(world: World) -> Snapshot:
+def snapshot_of(world: EngineWorld) -> Snapshot:
     return snapshot.take_snapshot(
         store=world.store,
         scheduler=world.scheduler,
@@ -89,7 +89,7 @@ def test_any_evs_job_comes_through_without_a_fault_and_another_is_followed_besid
 ) -> None:
     caplog.clear()
 
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         world.cloud.jobs[ID] = CloudJob(0.0, 5.0)
         world.listing = True
@@ -111,7 +111,7 @@ def test_any_evs_job_comes_through_without_a_fault_and_another_is_followed_besid
 @settings(max_examples=200)
 @given(body=st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), JSON | METADATA) | JSON)
 def test_what_is_no_object_at_all_ends_nothing(body: Any) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.intake.on_event("EvsJob", "ADDED", body)
 
     in_world(main)
@@ -129,7 +129,7 @@ def test_an_object_that_cannot_be_counted_leaves_the_others_in_the_metrics(
 
     monkeypatch.setattr(snapshot, "_phase", faulty)
 
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         for name in ("bad", "one", "two"):
             world.add(name, CloudJob(0.0, 5.0))
         assert sum(snapshot_of(world).jobs.values()) == 2

@@ -12,9 +12,9 @@ import pytest
 from evs_operator.api.names import FIELD_MANAGER
 from evs_operator.evs import errors
 from evs_operator.jobs.entry import Entry
-from evs_operator.kube.api import KubeError
 from evs_operator.kube.foreign_writes import ForeignWrites, last_writer
-from support.engine_world import CloudJob, World, in_world
+from support.api_server import times
+from support.engine_world import CloudJob, EngineWorld, in_world
 
 FOREVER = 1e9
 
@@ -22,7 +22,7 @@ FOREVER = 1e9
 class House:
     """A world with an intake, and somebody else who writes statuses."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: EngineWorld) -> None:
         self.world = world
         self.intake = world.intake
 
@@ -32,21 +32,12 @@ class House:
 
     def overwrite(self, entry: Entry, status: Mapping[str, Any], manager: str = "kubectl-edit") -> None:
         """Have somebody write a status, as the watch brings it."""
-        self.world.api.version += 1
-        fields = [
+        body = {**self.world.body_of(entry), "status": status}
+        body["metadata"]["managedFields"] = [
             {"manager": FIELD_MANAGER, "subresource": "status", "time": "2026-02-03T09:15:00Z"},
             {"manager": manager, "subresource": "status", "time": "2026-02-03T09:16:00Z"},
             {"manager": "kubectl-create", "time": "2026-02-03T09:17:00Z"},
         ]
-        metadata = {
-            "uid": entry.uid,
-            "namespace": entry.namespace,
-            "name": entry.name,
-            "generation": entry.seen.generation,
-            "resourceVersion": str(self.world.api.version),
-            "managedFields": fields,
-        }
-        body = {"metadata": metadata, "spec": self.world.specs[entry.uid], "status": status}
         self.intake.on_event("EvsJob", "MODIFIED", body)
 
 
@@ -73,7 +64,7 @@ DAMAGE: dict[str, Any] = {
 def test_a_status_that_was_overwritten_is_put_right_at_once_without_a_call(
     damage: str, suspended: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
         entry = world.add("job", CloudJob(0.0, FOREVER))
@@ -101,7 +92,7 @@ def test_a_status_that_was_overwritten_is_put_right_at_once_without_a_call(
 def test_the_verdict_of_a_finished_job_that_was_overwritten_is_asked_for_again(
     damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
         entry = world.add("job", CloudJob(0.0, 10.0))
@@ -127,7 +118,7 @@ def test_the_verdict_of_a_finished_job_that_was_overwritten_is_asked_for_again(
 
 
 def test_a_finished_job_whose_record_is_gone_is_not_asked_for_for_ever() -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
         entry = world.add("job", CloudJob(0.0, 10.0))
@@ -142,7 +133,7 @@ def test_a_finished_job_whose_record_is_gone_is_not_asked_for_for_ever() -> None
 
 
 def test_two_that_overwrite_each_other_do_not_do_so_for_all_they_can(caplog: pytest.LogCaptureFixture) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
         entry = world.add("job", CloudJob(0.0, FOREVER))
@@ -164,7 +155,7 @@ def test_two_that_overwrite_each_other_do_not_do_so_for_all_they_can(caplog: pyt
 def test_another_evs_operator_is_told_and_what_it_wrote_is_looked_at_within_a_minute(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
         entry = world.add(
@@ -186,24 +177,13 @@ def test_another_evs_operator_is_told_and_what_it_wrote_is_looked_at_within_a_mi
 
 
 def test_what_this_process_wrote_is_nobody_elses_however_its_answer_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
-        request = world.api.request
-        lost: list[Mapping[str, Any]] = []
-
-        async def unanswered(method: str, path: str, **more: Any) -> dict[str, Any]:
-            answer = await request(method, path, **more)
-            if method == "PATCH" and not lost:
-                lost.append(more["body"]["status"])
-                raise KubeError(0, "no answer")
-            return answer
-
-        world.api.request = unanswered  # type: ignore[method-assign]
+        world.api.lose = times(1)
         entry = world.add("job", CloudJob(0.0, FOREVER))
         await world.run(1.0)
-        assert lost
-        house.overwrite(entry, lost[0], FIELD_MANAGER)
+        house.overwrite(entry, world.api.writes[0].status, FIELD_MANAGER)
         await world.run(60.0)
         assert not [line for line in warnings(caplog) if "status was" in line]
 
@@ -211,7 +191,7 @@ def test_what_this_process_wrote_is_nobody_elses_however_its_answer_is_lost(capl
 
 
 def test_conditions_and_fields_of_others_are_no_foreign_write(caplog: pytest.LogCaptureFixture) -> None:
-    async def main(world: World) -> None:
+    async def main(world: EngineWorld) -> None:
         world.connect("ns", token="t")
         house = House(world)
         entry = world.add("job", CloudJob(0.0, FOREVER))

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -15,66 +14,23 @@ from evs_operator.cloud.auth.credentials import Password
 from evs_operator.cloud.auth.sign_in import SignIn, auth_for
 from evs_operator.cloud.client import EvsClient
 from evs_operator.evs import errors
+from support.iam_cloud import EVS, IAM, IamCloud
 from support.jobs import JOB_ID, body
 
 PROJECT = "0f2c6a5e7d8041b3a9e4c1d2b3a4f5e6"
-USER = Password("svc-volumes", "the-password", "OTC-EU-DE-1", "https://iam.example.com/v3")
+USER = Password("svc-volumes", "the-password", "OTC-EU-DE-1", f"{IAM}/v3")
 REFUSED = {"error": {"message": "The username or password is wrong.", "code": 401, "title": "Unauthorized"}}
 
 
-class Cloud:
-    """IAM and EVS in one: grants `token-1`, `token-2`, …; EVS takes those in `valid`, or what `evs` says."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 2, 3, 9, 15, tzinfo=UTC)
-        self.life = timedelta(hours=24)
-        self.iam_ahead = timedelta()
-        self.grants: list[httpx.Request] = []
-        self.calls: list[str] = []
-        self.valid: set[str] = set()
-        self.iam: Callable[[], httpx.Response] | None = None
-        self.evs: Callable[[str], httpx.Response | None] = lambda token: None
-        self.slow = False
-        self.arrived = asyncio.Event()
-
-    def clock(self) -> datetime:
-        return self.now
-
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        self.arrived.set()
-        for _ in range(10 if self.slow else 0):  # others get their turn
-            await asyncio.sleep(0)
-        if request.url.host == "iam.example.com":
-            self.grants.append(request)
-            return self.iam() if self.iam else self.granted(f"token-{len(self.grants)}")
-        token = request.headers["X-Auth-Token"]
-        self.calls.append(token)
-        scripted = self.evs(token)
-        if scripted is not None:
-            return scripted
-        if token in self.valid:
-            return httpx.Response(200, json=body("RUNNING"))
-        return httpx.Response(401, json={"error_msg": "The token must be updated", "error_code": "APIGW.0307"})
-
-    def granted(self, token: str, **fields: Any) -> httpx.Response:
-        issued = self.now + self.iam_ahead
-        times = {
-            "issued_at": f"{issued:%Y-%m-%dT%H:%M:%S.%f}Z",
-            "expires_at": f"{issued + self.life:%Y-%m-%dT%H:%M:%S.%f}Z",
-        }
-        self.valid = {token}
-        return httpx.Response(201, json={"token": {**times, **fields}}, headers={"X-Subject-Token": token})
+@pytest.fixture
+def cloud() -> IamCloud:
+    return IamCloud()
 
 
 @pytest.fixture
-def cloud() -> Cloud:
-    return Cloud()
-
-
-@pytest.fixture
-async def client(cloud: Cloud) -> AsyncIterator[EvsClient]:
+async def client(cloud: IamCloud) -> AsyncIterator[EvsClient]:
     auth = auth_for(USER, PROJECT, clock=cloud.clock)
-    async with EvsClient("https://evs.example.com", auth, transport=httpx.MockTransport(cloud.answer)) as client:
+    async with EvsClient(EVS, auth, transport=cloud.transport) as client:
         yield client
 
 
@@ -82,7 +38,7 @@ async def ask(client: EvsClient) -> str:
     return (await client.get_job(PROJECT, JOB_ID)).status
 
 
-async def test_the_token_is_asked_for_as_iam_wants_it(cloud: Cloud, client: EvsClient) -> None:
+async def test_the_token_is_asked_for_as_iam_wants_it(cloud: IamCloud, client: EvsClient) -> None:
     await ask(client)
     (request,) = cloud.grants
     assert (request.method, str(request.url)) == ("POST", "https://iam.example.com/v3/auth/tokens?nocatalog=true")
@@ -98,19 +54,19 @@ async def test_the_token_is_asked_for_as_iam_wants_it(cloud: Cloud, client: EvsC
     assert request.extensions["timeout"]["connect"] == 5.0
 
 
-async def test_one_token_serves_all_calls(cloud: Cloud, client: EvsClient) -> None:
+async def test_one_token_serves_all_calls(cloud: IamCloud, client: EvsClient) -> None:
     for _ in range(3):
         await ask(client)
     assert (len(cloud.grants), cloud.calls) == (1, ["token-1"] * 3)
 
 
-async def test_one_request_serves_all_callers_that_wait(cloud: Cloud, client: EvsClient) -> None:
+async def test_one_request_serves_all_callers_that_wait(cloud: IamCloud, client: EvsClient) -> None:
     cloud.slow = True
     assert await asyncio.gather(*(ask(client) for _ in range(50))) == ["RUNNING"] * 50
     assert len(cloud.grants) == 1
 
 
-async def test_one_renewal_serves_all_callers_that_were_refused(cloud: Cloud, client: EvsClient) -> None:
+async def test_one_renewal_serves_all_callers_that_were_refused(cloud: IamCloud, client: EvsClient) -> None:
     await ask(client)
     cloud.slow, cloud.valid = True, set()
     assert await asyncio.gather(*(ask(client) for _ in range(50))) == ["RUNNING"] * 50
@@ -119,7 +75,7 @@ async def test_one_renewal_serves_all_callers_that_were_refused(cloud: Cloud, cl
 
 @pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=2), timedelta(days=-2)])
 async def test_a_token_is_renewed_an_hour_before_its_end_whatever_our_clock_says(
-    cloud: Cloud, client: EvsClient, ahead: timedelta
+    cloud: IamCloud, client: EvsClient, ahead: timedelta
 ) -> None:
     cloud.iam_ahead = ahead
     await ask(client)
@@ -131,7 +87,7 @@ async def test_a_token_is_renewed_an_hour_before_its_end_whatever_our_clock_says
     assert (len(cloud.grants), cloud.calls[-1]) == (2, "token-2")
 
 
-async def test_a_short_lived_token_is_used_for_half_of_its_life(cloud: Cloud, client: EvsClient) -> None:
+async def test_a_short_lived_token_is_used_for_half_of_its_life(cloud: IamCloud, client: EvsClient) -> None:
     cloud.life = timedelta(minutes=30)
     await ask(client)
     cloud.now += timedelta(minutes=14)
@@ -153,9 +109,9 @@ async def test_a_short_lived_token_is_used_for_half_of_its_life(cloud: Cloud, cl
     ],
 )
 async def test_an_odd_expiry_never_makes_every_call_ask_for_a_token(
-    cloud: Cloud, client: EvsClient, fields: dict[str, object]
+    cloud: IamCloud, client: EvsClient, fields: dict[str, object]
 ) -> None:
-    cloud.iam = lambda: cloud.granted("token-x", **fields)
+    cloud.iam = lambda: cloud.grant("token-x", **fields)
     for _ in range(5):
         await ask(client)
     assert len(cloud.grants) == 1
@@ -163,7 +119,7 @@ async def test_an_odd_expiry_never_makes_every_call_ask_for_a_token(
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"token":7}', b"<html>", b'{"token":' + b'{"a":' * 99_999])
 async def test_the_token_counts_whatever_the_body_of_the_grant_is(
-    cloud: Cloud, client: EvsClient, content: bytes
+    cloud: IamCloud, client: EvsClient, content: bytes
 ) -> None:
     def grant() -> httpx.Response:
         cloud.valid = {"t"}
@@ -187,7 +143,7 @@ EXPIRIES = [
 
 @pytest.mark.parametrize(("status", "content"), EXPIRIES)
 async def test_a_token_that_is_refused_as_soon_as_it_was_granted_is_not_renewed_on_the_spot(
-    cloud: Cloud, client: EvsClient, status: int, content: object
+    cloud: IamCloud, client: EvsClient, status: int, content: object
 ) -> None:
     cloud.evs = lambda token: httpx.Response(status, json=content)
     with pytest.raises(errors.Unauthorized):
@@ -197,7 +153,7 @@ async def test_a_token_that_is_refused_as_soon_as_it_was_granted_is_not_renewed_
 
 @pytest.mark.parametrize(("status", "content"), EXPIRIES)
 async def test_a_token_that_expired_is_renewed_once_and_the_call_made_again(
-    cloud: Cloud, client: EvsClient, status: int, content: object
+    cloud: IamCloud, client: EvsClient, status: int, content: object
 ) -> None:
     assert await ask(client) == "RUNNING"
     cloud.evs = lambda token: httpx.Response(status, json=content) if token == "token-1" else None
@@ -218,7 +174,7 @@ async def test_a_token_that_expired_is_renewed_once_and_the_call_made_again(
     ],
 )
 async def test_any_other_refusal_leaves_the_token_alone(
-    cloud: Cloud, client: EvsClient, status: int, content: object
+    cloud: IamCloud, client: EvsClient, status: int, content: object
 ) -> None:
     await ask(client)
     cloud.evs = lambda token: httpx.Response(status, json=content)
@@ -227,7 +183,7 @@ async def test_any_other_refusal_leaves_the_token_alone(
     assert (len(cloud.grants), len(cloud.calls)) == (1, 2)
 
 
-async def test_a_cloud_that_refuses_every_token_is_asked_twice_and_no_more(cloud: Cloud, client: EvsClient) -> None:
+async def test_a_cloud_that_refuses_every_token_is_asked_twice_and_no_more(cloud: IamCloud, client: EvsClient) -> None:
     await ask(client)
     cloud.evs = lambda token: httpx.Response(401, json={"error_msg": "no", "error_code": "APIGW.0301"})
     with pytest.raises(errors.Unauthorized):
@@ -235,7 +191,7 @@ async def test_a_cloud_that_refuses_every_token_is_asked_twice_and_no_more(cloud
     assert (len(cloud.grants), len(cloud.calls)) == (2, 3)
 
 
-async def test_many_callers_refused_for_good_do_not_storm_iam(cloud: Cloud, client: EvsClient) -> None:
+async def test_many_callers_refused_for_good_do_not_storm_iam(cloud: IamCloud, client: EvsClient) -> None:
     await ask(client)
     cloud.slow = True
     cloud.evs = lambda token: httpx.Response(401, json={"error_msg": "no", "error_code": "APIGW.0301"})
@@ -259,7 +215,7 @@ async def test_many_callers_refused_for_good_do_not_storm_iam(cloud: Cloud, clie
     ],
 )
 async def test_after_a_refusal_by_iam_nothing_is_asked_for_five_minutes(
-    cloud: Cloud, client: EvsClient, status: int, content: object, kind: type[errors.CloudError]
+    cloud: IamCloud, client: EvsClient, status: int, content: object, kind: type[errors.CloudError]
 ) -> None:
     cloud.iam = lambda: (
         httpx.Response(status, text=content) if isinstance(content, str) else httpx.Response(status, json=content)
@@ -277,7 +233,7 @@ async def test_after_a_refusal_by_iam_nothing_is_asked_for_five_minutes(
     assert await ask(client) == "RUNNING"
 
 
-async def test_a_refusal_told_again_does_not_grow(cloud: Cloud, client: EvsClient) -> None:
+async def test_a_refusal_told_again_does_not_grow(cloud: IamCloud, client: EvsClient) -> None:
     cloud.iam = lambda: httpx.Response(401, json=REFUSED)
     lengths = set()
     for _ in range(3):
@@ -309,7 +265,7 @@ async def test_a_refusal_told_again_does_not_grow(cloud: Cloud, client: EvsClien
     ],
 )
 async def test_trouble_of_iam_that_passes_is_told_to_all_who_come_meanwhile_and_then_iam_is_asked_again(
-    cloud: Cloud, client: EvsClient, answer: httpx.Response, kind: type[errors.CloudError], pause: int
+    cloud: IamCloud, client: EvsClient, answer: httpx.Response, kind: type[errors.CloudError], pause: int
 ) -> None:
     cloud.slow = True
     cloud.iam = lambda: httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
@@ -327,7 +283,7 @@ async def test_trouble_of_iam_that_passes_is_told_to_all_who_come_meanwhile_and_
 
 @pytest.mark.parametrize("trouble", [httpx.Response(503), httpx.Response(429, json={"error_code": "IAM.0012"}), None])
 async def test_a_renewal_that_fails_for_a_passing_reason_keeps_nobody_from_working(
-    cloud: Cloud, client: EvsClient, trouble: httpx.Response | None
+    cloud: IamCloud, client: EvsClient, trouble: httpx.Response | None
 ) -> None:
     def fails() -> httpx.Response:
         if trouble is None:
@@ -349,7 +305,7 @@ async def test_a_renewal_that_fails_for_a_passing_reason_keeps_nobody_from_worki
     assert (len(cloud.grants), cloud.calls[-1]) == (3, "token-3")
 
 
-async def test_an_expired_token_is_not_used_where_iam_is_in_trouble(cloud: Cloud, client: EvsClient) -> None:
+async def test_an_expired_token_is_not_used_where_iam_is_in_trouble(cloud: IamCloud, client: EvsClient) -> None:
     await ask(client)
     cloud.iam = lambda: httpx.Response(503)
     cloud.now += timedelta(hours=24)
@@ -362,15 +318,14 @@ OTHER = "1" * 32
 
 
 @pytest.fixture
-async def shared(cloud: Cloud) -> AsyncIterator[Callable[[str], EvsClient]]:
+async def shared(cloud: IamCloud) -> AsyncIterator[Callable[[str], EvsClient]]:
     """Give clients of one sign-in, one for each project."""
     sign_in = SignIn(USER, clock=cloud.clock)
     clients: dict[str, EvsClient] = {}
 
     def client(project: str) -> EvsClient:
         if project not in clients:
-            transport = httpx.MockTransport(cloud.answer)
-            clients[project] = EvsClient("https://evs.example.com", sign_in.auth(project), transport=transport)
+            clients[project] = EvsClient(EVS, sign_in.auth(project), transport=cloud.transport)
         return clients[project]
 
     yield client
@@ -379,7 +334,7 @@ async def shared(cloud: Cloud) -> AsyncIterator[Callable[[str], EvsClient]]:
 
 
 async def test_a_wrong_password_is_tried_three_times_at_the_most_however_many_projects_wait(
-    cloud: Cloud, shared: Callable[[str], EvsClient]
+    cloud: IamCloud, shared: Callable[[str], EvsClient]
 ) -> None:
     cloud.slow = True
     cloud.iam = lambda: httpx.Response(401, json=REFUSED)
@@ -394,16 +349,15 @@ async def test_a_wrong_password_is_tried_three_times_at_the_most_however_many_pr
     assert len(cloud.grants) == 3 + 3 * 2, "and twice in five minutes as long as it stays wrong"
 
 
-async def test_each_project_has_a_token_of_its_own(cloud: Cloud, shared: Callable[[str], EvsClient]) -> None:
+async def test_each_project_has_a_token_of_its_own(cloud: IamCloud, shared: Callable[[str], EvsClient]) -> None:
     cloud.evs = lambda token: httpx.Response(200, json=body("RUNNING"))
     for project in (PROJECT, OTHER, PROJECT, OTHER):
         await shared(project).get_job(project, JOB_ID)
-    scopes = [json.loads(grant.content)["auth"]["scope"]["project"]["id"] for grant in cloud.grants]
-    assert (scopes, cloud.calls) == ([PROJECT, OTHER], ["token-1", "token-2", "token-1", "token-2"])
+    assert (cloud.asked, cloud.calls) == ([PROJECT, OTHER], ["token-1", "token-2", "token-1", "token-2"])
 
 
 async def test_a_project_that_iam_does_not_know_keeps_no_other_project_waiting(
-    cloud: Cloud, shared: Callable[[str], EvsClient]
+    cloud: IamCloud, shared: Callable[[str], EvsClient]
 ) -> None:
     cloud.iam = lambda: httpx.Response(401, json={"error": {"message": "The project could not be found.", "code": 401}})
     with pytest.raises(errors.WrongProject):
@@ -415,18 +369,17 @@ async def test_a_project_that_iam_does_not_know_keeps_no_other_project_waiting(
     assert (len(cloud.grants), cloud.calls) == (2, ["token-2"])
 
 
-async def test_every_token_is_told_before_it_is_used(cloud: Cloud) -> None:
+async def test_every_token_is_told_before_it_is_used(cloud: IamCloud) -> None:
     told: list[str] = []
     cloud.evs = lambda token: httpx.Response(200 if token in told else 500, json=body("RUNNING"))
     sign_in = SignIn(USER, clock=cloud.clock, hold=told.append)
-    transport = httpx.MockTransport(cloud.answer)
-    async with EvsClient("https://evs.example.com", sign_in.auth(PROJECT), transport=transport) as client:
+    async with EvsClient(EVS, sign_in.auth(PROJECT), transport=cloud.transport) as client:
         await ask(client)
     assert told == ["token-1"]
     assert set(sign_in.literals()) == {"the-password", "token-1"}
 
 
-async def test_a_caller_that_gives_up_hands_the_asking_on(cloud: Cloud, client: EvsClient) -> None:
+async def test_a_caller_that_gives_up_hands_the_asking_on(cloud: IamCloud, client: EvsClient) -> None:
     cloud.slow = True
     first = asyncio.create_task(ask(client))
     second = asyncio.create_task(ask(client))
@@ -441,4 +394,4 @@ async def test_a_caller_that_gives_up_hands_the_asking_on(cloud: Cloud, client: 
 def test_the_password_flow_needs_an_event_loop_to_share_its_token() -> None:
     auth = auth_for(USER, PROJECT, clock=lambda: datetime.now(UTC))
     with pytest.raises(RuntimeError):
-        next(auth.sync_auth_flow(httpx.Request("GET", "https://evs.example.com")))
+        next(auth.sync_auth_flow(httpx.Request("GET", EVS)))
