@@ -49,7 +49,6 @@ class JobReconciler:
 
     def __init__(
         self,
-        *,
         scheduler: Scheduler,
         registry: ConnectionRegistry,
         query: JobQuery,

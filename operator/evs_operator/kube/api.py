@@ -135,12 +135,10 @@ class KubeApi:
         if body is not None:
             headers["Content-Type"] = content_type
             data = encoded(body)
-        query = f"?{urlencode(params)}" if params else ""
-        url = f"{self._cluster.server}{path}{query}"
+        url = f"{self._cluster.server}{path}" + (f"?{urlencode(params)}" if params else "")
+        ask = self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
         try:
-            async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
-            ) as response:
+            async with ask as response:
                 content = await read_content(response, most)
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
         except TimeoutError:
@@ -151,12 +149,12 @@ class KubeApi:
             self._cluster.refused()
         elif status < 500:
             self._answered_at = time.monotonic()
-        if 200 <= status < 300:
-            if content is None:
-                raise AnswerTooLargeError(status, Ours(f"{method} {path}: the answer has more than {most} bytes"))
-            return Answer(object_of(content, f"{method} {path}"), len(content))
-        said = _said(content) or f"HTTP {status}"
-        raise KubeError(status, Ours(f"{method} {path}:", said, path.split("/")), retry_seconds(retry_after))
+        if not 200 <= status < 300:
+            said = _said(content) or f"HTTP {status}"
+            raise KubeError(status, Ours(f"{method} {path}:", said, path.split("/")), retry_seconds(retry_after))
+        if content is None:
+            raise AnswerTooLargeError(status, Ours(f"{method} {path}: the answer has more than {most} bytes"))
+        return Answer(object_of(content, f"{method} {path}"), len(content))
 
     async def _headers(self, what: str) -> CIMultiDict[str]:
         try:

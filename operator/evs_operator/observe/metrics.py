@@ -114,58 +114,35 @@ class Metrics:
         # The library has one switch for the process. A *_created series for each label set doubles the scrape for
         # a time that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        self.registry = CollectorRegistry()
-        p, r = _PREFIX, self.registry
-        self.api_requests = Counter(
-            p + "api_requests_total",
-            "Requests to the cloud by operation (get_job, create_token) and HTTP status",
-            ["operation", "code"],
-            registry=r,
-        )
-        self.api_request_duration = Histogram(
-            p + "api_request_duration_seconds",
-            "Seconds from a request to the cloud to the headers of its response",
-            ["operation"],
-            buckets=_CALL_SECONDS,
-            registry=r,
-        )
-        self.polls = Counter(p + "polls_total", "Polls by result", ["reason"], registry=r)
-        self.throttled = Counter(
-            p + "throttled_total", "Polls that the cloud throttled (HTTP 429 and its equivalents)", registry=r
-        )
-        self.status_writes = Counter(
-            p + "status_writes_total", "Status writes of EvsJobs by result", ["result"], registry=r
-        )
-        self.connection_status_writes = Counter(
-            p + "connection_status_writes_total",
-            "Status writes of connections by result",
-            ["result"],
-            registry=r,
-        )
-        self.jobs_ended = Counter(
-            p + "jobs_ended_total",
-            "Finished jobs by outcome and failure category",
-            ["outcome", "category"],
-            registry=r,
-        )
-        self.events = Counter(p + "events_total", "Kubernetes Events by result", ["result"], registry=r)
-        self.end_to_status = Histogram(
-            p + "end_to_status_seconds",
-            "Delay from the endTime of a job to its written status",
-            buckets=_LATENESS_SECONDS,
-            registry=r,
-        )
-        self.schedule_lag = Histogram(
-            p + "schedule_lag_seconds",
-            "Delay from the due time of a poll to its call",
-            buckets=_LAG_SECONDS,
-            registry=r,
-        )
-        self.watch_restarts = Counter(p + "watch_restarts_total", "Restarts of the watch", registry=r)
-        build = Gauge(p + "build_info", "Version of the operator", ["version"], registry=r)
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(_PREFIX + name, about, labels, registry=registry)
+
+        def histogram(name: str, about: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(_PREFIX + name, about, labels, buckets=buckets, registry=registry)
+
+        about = "Requests to the cloud by operation (get_job, create_token) and HTTP status"
+        self.api_requests = counter("api_requests_total", about, "operation", "code")
+        about = "Seconds from a request to the cloud to the headers of its response"
+        self.api_request_duration = histogram("api_request_duration_seconds", about, _CALL_SECONDS, "operation")
+        self.polls = counter("polls_total", "Polls by result", "reason")
+        self.throttled = counter("throttled_total", "Polls that the cloud throttled (HTTP 429 and its equivalents)")
+        self.status_writes = counter("status_writes_total", "Status writes of EvsJobs by result", "result")
+        about = "Status writes of connections by result"
+        self.connection_status_writes = counter("connection_status_writes_total", about, "result")
+        about = "Finished jobs by outcome and failure category"
+        self.jobs_ended = counter("jobs_ended_total", about, "outcome", "category")
+        self.events = counter("events_total", "Kubernetes Events by result", "result")
+        about = "Delay from the endTime of a job to its written status"
+        self.end_to_status = histogram("end_to_status_seconds", about, _LATENESS_SECONDS)
+        about = "Delay from the due time of a poll to its call"
+        self.schedule_lag = histogram("schedule_lag_seconds", about, _LAG_SECONDS)
+        self.watch_restarts = counter("watch_restarts_total", "Restarts of the watch")
+        build = Gauge(_PREFIX + "build_info", "Version of the operator", ["version"], registry=registry)
         build.labels(version=__version__).set(1)
-        r.register(_Now(take))
-        ProcessCollector(registry=r)
+        registry.register(_Now(take))
+        ProcessCollector(registry=registry)
         self._begin_at_zero()
 
     def called(self, operation: str, code: str, seconds: float) -> None:

@@ -113,47 +113,33 @@ def wire(
     make_client: MakeClient | None = None,
 ) -> Parts:
     """Make all parts; `make_client` makes the clients of clouds, those of the rules' allow-list by default."""
-    clients = make_client or EvsClients(rules.allow, on_call=metrics.called)
-    registry = _registry(server, rules, clock, redaction, clients, lambda: connections)
+    make_client = make_client or EvsClients(rules.allow, on_call=metrics.called)
+    registry = _registry(server, rules, clock, redaction, make_client, lambda: connections)
     store, scheduler = Store(clock, _warn_of_foreign_writes(clock)), Scheduler()
-    statuses = StatusWriter(
-        server.statuses, store, metrics, clock, server.events, tracing, list_soon=lambda: resync.ask()
-    )
+    statuses = _status_writer(server, store, metrics, clock, tracing, list_soon=lambda: resync.ask())
     durations, warm_start = Durations(), WarmStart()
     due = DueTimes(clock, durations, statuses.subject_of)
-    calls = InFlightCalls()
-    rescheduling = Rescheduling(store, scheduler, registry, calls, due, clock)
-    reconciler = JobReconciler(
-        scheduler=scheduler,
-        registry=registry,
-        query=JobQuery(registry, durations, metrics, clock, calls, rescheduling.poll_again),
-        due=due,
-        rescheduling=rescheduling,
-        writer=statuses,
-        metrics=metrics,
-        clock=clock,
-        tracing=tracing,
-    )
-    connection_statuses = ConnectionStatusWriter(server.statuses, registry, clock, server.events, metrics)
-    connections = ConnectionController(
-        server.reads, registry, rescheduling, clock, connection_statuses, rules.namespaces
-    )
+    rescheduling = Rescheduling(store, scheduler, registry, calls := InFlightCalls(), due, clock)
+    query = JobQuery(registry, durations, metrics, clock, calls, rescheduling.poll_again)
+    reconciler = JobReconciler(scheduler, registry, query, due, rescheduling, statuses, metrics, clock, tracing)
+    dispatcher = _dispatcher(scheduler, reconciler, due, clock)
+    connections = _controller(server, rules, registry, rescheduling, clock, metrics)
     resync = Resync(server.lists, store, clock, rules.namespaces, watch.restart)
+    on_event = connections.on_event
+    intake = Intake(server.reads, store, reconciler, rescheduling, warm_start, on_event, clock, watch.listing)
     return Parts(
-        store=store,
-        scheduler=scheduler,
-        registry=registry,
-        durations=durations,
-        warm_start=warm_start,
-        statuses=statuses,
-        rescheduling=rescheduling,
-        reconciler=reconciler,
-        dispatcher=_dispatcher(scheduler, reconciler, due, clock),
-        connections=connections,
-        resync=resync,
-        intake=Intake(
-            server.reads, store, reconciler, rescheduling, warm_start, connections.on_event, clock, watch.listing
-        ),
+        store,
+        scheduler,
+        registry,
+        durations,
+        warm_start,
+        statuses,
+        rescheduling,
+        reconciler,
+        dispatcher,
+        connections,
+        resync,
+        intake,
     )
 
 
@@ -177,6 +163,24 @@ def _registry(
         on_foreign=lambda connection, metadata: controller().overwritten(connection, metadata),
         on_healed=lambda key, project_id: controller().poll_healed(key, project_id),
     )
+
+
+def _status_writer(
+    server: ApiServer, store: Store, metrics: Metrics, clock: Clock, tracing: Tracing, list_soon: Callable[[], None]
+) -> StatusWriter:
+    return StatusWriter(server.statuses, store, metrics, clock, server.events, tracing, list_soon)
+
+
+def _controller(
+    server: ApiServer,
+    rules: Rules,
+    registry: ConnectionRegistry,
+    rescheduling: Rescheduling,
+    clock: Clock,
+    metrics: Metrics,
+) -> ConnectionController[Entry]:
+    writer = ConnectionStatusWriter(server.statuses, registry, clock, server.events, metrics)
+    return ConnectionController(server.reads, registry, rescheduling, clock, writer, rules.namespaces)
 
 
 def _dispatcher(scheduler: Scheduler, reconciler: JobReconciler, due: DueTimes, clock: Clock) -> Dispatcher:

@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from .kubeconfig import extras_of, files_of
 from .plain_config import ClusterError, TokenFile
 from .way import Authorize, Way
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import Configuration
 
 _TOKEN: Final = "BearerToken"  # noqa: S105  # the client's name for the place of the token, not a token
 
@@ -47,6 +51,15 @@ async def read(named: str) -> Way:
     _, secret = await authorize()
     if not secret.isprintable():
         raise ClusterError(f"kubeconfig {named}: the token or password must be text on one line")
+    return _way(settings, authorize, extras.impersonate, tuple(files_of(named)))
+
+
+def _way(
+    settings: Configuration,
+    authorize: Authorize,
+    impersonate: tuple[tuple[str, str], ...],
+    files: tuple[Path, ...],
+) -> Way:
     return Way(
         server=str(settings.host).rstrip("/"),
         authorize=authorize,
@@ -57,8 +70,8 @@ async def read(named: str) -> Way:
         verify=bool(settings.verify_ssl),
         server_name=settings.tls_server_name or None,
         proxy=settings.proxy or None,
-        impersonate=extras.impersonate,
-        files=tuple(files_of(named)),
+        impersonate=impersonate,
+        files=files,
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION
 from evs_operator.kube.api import KubeApi
@@ -45,33 +45,21 @@ async def watch(
 ) -> None:
     """Watch until cancelled or until a stream ends for good; `namespaces` empty means all of them.
 
-    `on_listed` is called once everything was listed, and whenever a part of it was listed again; `on_failed` for every
-    watch that did not live as long as it should.
+    `on_listed` is called once all was listed, and whenever a part is listed again; `on_failed` for each early end.
     """
     logins = _Logins(cluster)
     vault_var.set(logins.vault)  # kopf's requests find it in the context of their task
     places = [(kind, place) for kind in kinds for place in _places(kind, namespaces)]
-    unlisted = set(places)
+    listed = _once_all_are_listed(places, on_listed)
     lists, seldom = asyncio.Semaphore(_LISTS_AT_ONCE), Seldom(_log)
 
     def stream_of(kind: str, namespace: str | None) -> Stream:
-        def take(event_type: str | None, body: Mapping[str, object]) -> None:
-            try:
-                on_event(kind, event_type, body)
-            except Exception:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
-                _log.exception("%s %s: could not process an event", kind, Ours(_name_of(body)))
-
-        def listed() -> None:
-            unlisted.discard((kind, namespace))
-            if not unlisted:
-                on_listed()
-
         return Stream(
             api,
             kind,
             namespace,
-            take=take,
-            listed=listed,
+            take=_guarded(kind, on_event),
+            listed=lambda: listed(kind, namespace),
             failed=on_failed,
             renew=logins.renew,
             pulse=pulse,
@@ -81,6 +69,28 @@ async def watch(
 
     streams = [stream_of(kind, place) for kind, place in places]
     pulse.begin([stream.what for stream in streams])
+    try:
+        await _follow(streams, logins)
+    finally:
+        await logins.aclose()
+
+
+def _once_all_are_listed(
+    places: Iterable[tuple[str, str | None]], on_listed: Callable[[], None]
+) -> Callable[[str, str | None], None]:
+    """Return what takes a place that was listed, and calls `on_listed` once no place is left, and from then on."""
+    unlisted = set(places)
+
+    def listed(kind: str, namespace: str | None) -> None:
+        unlisted.discard((kind, namespace))
+        if not unlisted:
+            on_listed()
+
+    return listed
+
+
+async def _follow(streams: Collection[Stream], logins: _Logins) -> None:
+    """Follow all streams until one of them ends."""
     tasks = [asyncio.create_task(logins.sign_in(), name="sign in")]
     tasks += [asyncio.create_task(stream.follow(), name=f"watch {stream.what}") for stream in streams]
     try:
@@ -92,7 +102,16 @@ async def watch(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=5)
-        await logins.aclose()
+
+
+def _guarded(kind: str, on_event: OnEvent) -> Callable[[str | None, Mapping[str, object]], None]:
+    def take(event_type: str | None, body: Mapping[str, object]) -> None:
+        try:
+            on_event(kind, event_type, body)
+        except Exception:  # noqa: BLE001  # a fault of ours with one object must not end the stream of all
+            _log.exception("%s %s: could not process an event", kind, Ours(_name_of(body)))
+
+    return take
 
 
 def _name_of(body: Mapping[str, object]) -> str:
