@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-import aiohttp
 import pytest
 
 from controlplane import ControlPlane, Fault, FaultProxy
 from evs_operator.api.names import EVS_CONNECTION, EVS_JOB
 from evs_operator.kube.api import KubeApi
 from evs_operator.kube.config.cluster import Login, load_cluster
-from evs_operator.kube.watch import source, stream
+from evs_operator.kube.watch import source
 from evs_operator.kube.watch.pulse import Pulse
+from evs_operator.kube.watch.stream import USUAL, Pace
 
 _JOBS = "/evsjobs"
 Event = tuple[str, str | None, str]
@@ -64,12 +64,16 @@ class Seen:
 
 
 @asynccontextmanager
-async def _watching(plane: ControlPlane, proxy: FaultProxy, namespace: str, *kinds: str) -> AsyncIterator[Seen]:
+async def _watching(
+    plane: ControlPlane, proxy: FaultProxy, namespace: str, *kinds: str, pace: Pace = USUAL
+) -> AsyncIterator[Seen]:
     seen = Seen()
     cluster = await load_cluster(await asyncio.to_thread(proxy.kubeconfig, plane.admin_kubeconfig))
     api = KubeApi(cluster)
     parts = (seen.take, seen.listed, seen.failed, Pulse(time.monotonic))
-    seen.task = asyncio.create_task(source.watch(cluster, api, kinds or (EVS_JOB,), [namespace], *parts), name="source")
+    seen.task = asyncio.create_task(
+        source.watch(cluster, api, kinds or (EVS_JOB,), [namespace], *parts, pace), name="source"
+    )
     try:
         yield seen
     finally:
@@ -140,10 +144,9 @@ async def test_an_expired_watch_lists_anew_and_says_so(crds: ControlPlane, proxy
 
 
 async def test_a_connection_that_falls_silent_is_given_up_and_nothing_is_missed(
-    crds: ControlPlane, proxy: FaultProxy, namespace: str, monkeypatch: pytest.MonkeyPatch
+    crds: ControlPlane, proxy: FaultProxy, namespace: str
 ) -> None:
-    monkeypatch.setattr(stream, "_TIMEOUT", aiohttp.ClientTimeout(total=10, sock_connect=10, sock_read=2))
-    async with _watching(crds, proxy, namespace) as seen:
+    async with _watching(crds, proxy, namespace, pace=Pace(silence=2.0)) as seen:
         await seen.until(lambda: seen.lists == 1 and proxy.watches(_JOBS) == 1)
         assert proxy.mute_watches(_JOBS) == 1
         await _apply(crds, namespace, "unheard")
@@ -183,11 +186,9 @@ async def test_a_refused_credential_is_asked_for_again(
 
 
 async def test_a_watch_is_ended_by_the_api_server_with_a_bookmark_before_it_counts_as_dead(
-    crds: ControlPlane, proxy: FaultProxy, namespace: str, monkeypatch: pytest.MonkeyPatch
+    crds: ControlPlane, proxy: FaultProxy, namespace: str
 ) -> None:
-    monkeypatch.setattr(stream, "_LIFE", 5.0)
-    monkeypatch.setattr(stream, "_SHORT", 2.0)
-    async with _watching(crds, proxy, namespace) as seen:
+    async with _watching(crds, proxy, namespace, pace=Pace(life=5.0, short=2.0)) as seen:
         await seen.until(lambda: _watched(proxy) == 3)
         assert seen.lists == 1
         assert seen.failures == 0

@@ -60,9 +60,20 @@ class _LookUp:
 
 
 class Names:
-    """What all connections of a process share of the look-up of names."""
+    """What all connections of a process share of the look-up of names; times are in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        longest: float = _LONGEST,
+        kept: float = _KEPT,
+        failed_for: float = _FAILED_FOR,
+        remembered: int = _REMEMBERED,
+    ) -> None:
+        self._longest = longest
+        self._kept = kept
+        self._failed_for = failed_for
+        self._most = remembered
         self._under_way: dict[_Key, _LookUp] = {}
         self._turns: OrderedDict[str, deque[_LookUp]] = OrderedDict()
         self._threads: Counter[str] = Counter()
@@ -113,7 +124,7 @@ class Names:
 
     async def _wait_for_turn(self, look_up: _LookUp) -> None:
         """Return when a name has been looked up; raises where its turn has not come in time."""
-        await asyncio.wait([look_up.done], timeout=_LONGEST)
+        await asyncio.wait([look_up.done], timeout=self._longest)
         if not look_up.started:
             raise socket.gaierror(socket.EAI_AGAIN, "too many names of this namespace are being looked up")
 
@@ -136,7 +147,7 @@ class Names:
         look_up.started = True
         self._threads[turn] += 1
         loop = asyncio.get_running_loop()
-        loop.call_later(_LONGEST, self._give_up, look_up)
+        loop.call_later(self._longest, self._give_up, look_up)
 
         def ended(found: _Addresses | OSError) -> None:
             self._threads[turn] -= 1
@@ -150,7 +161,7 @@ class Names:
 
     def _give_up(self, look_up: _LookUp) -> None:
         if not look_up.done.done():
-            self._settle(look_up, socket.gaierror(socket.EAI_AGAIN, f"no answer within {_LONGEST:.0f} s"))
+            self._settle(look_up, socket.gaierror(socket.EAI_AGAIN, f"no answer within {self._longest:.0f} s"))
 
     def _settle(self, look_up: _LookUp, found: _Addresses | OSError) -> None:
         """Remember what came of a look-up, also where it came too late, and tell those who wait."""
@@ -159,15 +170,21 @@ class Names:
             del self._under_way[key]
         if isinstance(found, OSError):
             stumbled = key in self._found and not is_unknown(found)
-            _remember(self._failed, key, (now + (_STUMBLED_FOR if stumbled else _FAILED_FOR), found))
+            self._remember(self._failed, key, (now + (_STUMBLED_FOR if stumbled else self._failed_for), found))
             if not done.done():
                 done.set_exception(found)
                 done.exception()  # it is told to whoever waits, and perhaps nobody does any more
             return
         self._failed.pop(key, None)
-        _remember(self._found, key, (now + _KEPT, found))
+        self._remember(self._found, key, (now + self._kept, found))
         if not done.done():
             done.set_result(found)
+
+    def _remember(self, among: OrderedDict[_Key, V], key: _Key, value: V) -> None:
+        among[key] = value
+        among.move_to_end(key)
+        if len(among) > self._most:
+            among.popitem(last=False)
 
 
 class _ResolverOfTurn(AbstractResolver):
@@ -200,10 +217,3 @@ def _resolve(look_up: _LookUp, loop: asyncio.AbstractEventLoop, ended: Callable[
         found = socket.gaierror(socket.EAI_NONAME, "not a host name")
     with suppress(RuntimeError):  # the loop was closed meanwhile
         loop.call_soon_threadsafe(ended, found)
-
-
-def _remember(kept: OrderedDict[_Key, V], key: _Key, value: V) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > _REMEMBERED:
-        kept.popitem(last=False)

@@ -17,15 +17,18 @@ from aiohttp import web
 PLACES: Final = 128
 """Connections at a time; each takes about 11 kB."""
 QUIET: Final = 8.0
-"""Seconds without an answered request after which a connection is closed, give or take one."""
-_LOOK_EVERY: Final = 1.0
+"""Seconds without an answered request after which a connection is closed, or an eighth more."""
 _BACKLOG: Final = 128
 
 
 class GuardedSite:
-    """Listens for a runner that is set up. `now` is in seconds."""
+    """Listens for a runner that is set up. `quiet` and `now` are in seconds."""
 
-    def __init__(self, runner: web.AppRunner, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, runner: web.AppRunner, now: Callable[[], float] = time.monotonic, *, quiet: float = QUIET
+    ) -> None:
+        self._quiet = quiet
+        self._look_every = quiet / 8
         self._runner = runner
         self._now = now
         self._server: asyncio.Server | None = None
@@ -63,7 +66,7 @@ class GuardedSite:
         protocol = self._runner.server()
         self._quiet_since[protocol] = self._now()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._look_every, self._look)
         return protocol
 
     def _look(self) -> None:
@@ -71,12 +74,12 @@ class GuardedSite:
         now, self._timer = self._now(), None
         there = set(self._runner.server.connections) if self._runner.server else set()
         for protocol, since in list(self._quiet_since.items()):
-            if now - since >= QUIET:
+            if now - since >= self._quiet:
                 self._close(protocol)
-            elif protocol not in there and now - since >= _LOOK_EVERY:
+            elif protocol not in there and now - since >= self._look_every:
                 del self._quiet_since[protocol]
         if self._quiet_since:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._look_every, self._look)
 
     def _close(self, protocol: web.RequestHandler) -> None:
         del self._quiet_since[protocol]

@@ -41,6 +41,7 @@ class HealthServer:
         ready: Probe,
         metrics: Metrics,
         standby: Callable[[], bool] = lambda: False,
+        quiet: float = QUIET,
     ) -> None:
         self._host, self._port = address
         self._metrics = metrics
@@ -49,9 +50,9 @@ class HealthServer:
         app.router.add_get("/readyz", self._probe(ready, lambda: "standby" if standby() else "ok"))
         app.router.add_get("/metrics", self._scrape)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=QUIET, lingering_time=0.0
+            app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=quiet, lingering_time=0.0
         )
-        self._site = GuardedSite(self._runner)
+        self._site = GuardedSite(self._runner, quiet=quiet)
 
     async def start(self) -> None:
         """Listen; raise OSError with a one-line message where the address cannot be had."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from evs_operator.cloud import names
 from evs_operator.cloud.auth.authentication import TokenAuth
 from evs_operator.cloud.auth.credentials import Token
 from evs_operator.cloud.client import EvsClient
@@ -70,9 +69,8 @@ async def test_a_name_is_looked_up_once_for_all_who_wait_for_it(dns: Dns) -> Non
     assert dns.asked == ["evs.example.com"]
 
 
-async def test_addresses_are_forgotten_after_a_while(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = Names()
-    monkeypatch.setattr(names, "_KEPT", 0.05)
+async def test_addresses_are_forgotten_after_a_while(dns: Dns) -> None:
+    shared = Names(kept=0.05)
     await look_up(shared, "evs.example.com")
     await asyncio.sleep(0.1)
     await look_up(shared, "evs.example.com")
@@ -80,11 +78,8 @@ async def test_addresses_are_forgotten_after_a_while(dns: Dns, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("host", "unknown"), [("evs.invalid", True), ("evs.outage", False)])
-async def test_a_failure_is_remembered_for_a_while(
-    dns: Dns, monkeypatch: pytest.MonkeyPatch, host: str, unknown: bool
-) -> None:
-    shared = Names()
-    monkeypatch.setattr(names, "_FAILED_FOR", 0.2)
+async def test_a_failure_is_remembered_for_a_while(dns: Dns, host: str, unknown: bool) -> None:
+    shared = Names(failed_for=0.2)
     for _ in range(5):
         with pytest.raises(socket.gaierror) as raised:
             await look_up(shared, host)
@@ -96,11 +91,8 @@ async def test_a_failure_is_remembered_for_a_while(
     assert len(dns.asked) == 2
 
 
-async def test_a_name_that_dns_is_mute_about_is_given_up_and_not_asked_for_by_each_poll(
-    dns: Dns, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(names, "_LONGEST", 0.1)
-    shared = Names()
+async def test_a_name_that_dns_is_mute_about_is_given_up_and_not_asked_for_by_each_poll(dns: Dns) -> None:
+    shared = Names(longest=0.1)
     for _ in range(3):
         with pytest.raises(socket.gaierror, match="no answer within"):
             await look_up(shared, "evs.mute")
@@ -108,8 +100,7 @@ async def test_a_name_that_dns_is_mute_about_is_given_up_and_not_asked_for_by_ea
 
 
 async def test_what_dns_says_too_late_counts_from_then_on(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "_LONGEST", 0.05)
-    shared = Names()
+    shared = Names(longest=0.05)
 
     def slow(host: str, port: int, *rest: object) -> list[object]:
         time.sleep(0.15)
@@ -153,11 +144,8 @@ async def test_a_name_that_waits_in_somebody_elses_turn_is_looked_up_in_ones_own
     await give_up(hanging)
 
 
-async def test_who_waits_too_long_for_a_turn_is_told_and_the_name_is_not_called_unknown(
-    dns: Dns, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(names, "_LONGEST", 0.1)
-    shared = Names()
+async def test_who_waits_too_long_for_a_turn_is_told_and_the_name_is_not_called_unknown(dns: Dns) -> None:
+    shared = Names(longest=0.1)
     hanging = [asyncio.create_task(look_up(shared, f"evs{n}.mute", "attacker")) for n in range(4)]
     await asyncio.sleep(0)
     with pytest.raises(socket.gaierror, match="too many names") as raised:
@@ -185,12 +173,15 @@ async def test_what_is_no_host_name_is_not_known(host: str) -> None:
         await look_up(Names(), host)
 
 
-async def test_what_is_remembered_is_bounded(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "_REMEMBERED", 10)
-    shared = Names()
+async def test_what_is_remembered_is_bounded(dns: Dns) -> None:
+    shared = Names(remembered=10)
     for number in range(30):
         await look_up(shared, f"evs{number}.example.com")
-    assert len(shared._found) == 10
+    for number in range(20, 30):
+        await look_up(shared, f"evs{number}.example.com")
+    assert len(dns.asked) == 30
+    await look_up(shared, "evs19.example.com")
+    assert len(dns.asked) == 31
 
 
 def test_a_look_up_that_hangs_does_not_hold_up_the_end_of_the_process(dns: Dns) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvloop
 
-from evs_operator.observe import guarded_site
+from evs_operator.observe.guarded_site import PLACES, QUIET
 from evs_operator.observe.health import HealthServer
 from evs_operator.observe.metrics import Metrics
 
@@ -25,8 +25,10 @@ class Operator:
         self.unready: str | None = None
         self.metrics = Metrics()
 
-    def server(self, host: str = "127.0.0.1", port: int = 0) -> HealthServer:
-        return HealthServer((host, port), healthy=lambda: self.sick, ready=lambda: self.unready, metrics=self.metrics)
+    def server(self, host: str = "127.0.0.1", port: int = 0, quiet: float = QUIET) -> HealthServer:
+        return HealthServer(
+            (host, port), healthy=lambda: self.sick, ready=lambda: self.unready, metrics=self.metrics, quiet=quiet
+        )
 
 
 @pytest.fixture
@@ -192,13 +194,9 @@ HALVES = {
 
 
 @pytest.mark.parametrize("half", HALVES)
-async def test_half_a_request_is_given_up_within_ten_seconds(
-    operator: Operator, half: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert guarded_site.QUIET + guarded_site._LOOK_EVERY < 10.0
-    monkeypatch.setattr(guarded_site, "QUIET", 0.5)
-    monkeypatch.setattr(guarded_site, "_LOOK_EVERY", 0.1)
-    server = operator.server()
+async def test_half_a_request_is_given_up_within_ten_seconds(operator: Operator, half: str) -> None:
+    assert QUIET * 9 / 8 < 10.0
+    server = operator.server(quiet=0.5)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(HALVES[half])
@@ -211,12 +209,8 @@ async def test_half_a_request_is_given_up_within_ten_seconds(
     await server.stop()
 
 
-async def test_who_asks_again_and_again_keeps_the_connection(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guarded_site, "QUIET", 0.5)
-    monkeypatch.setattr(guarded_site, "_LOOK_EVERY", 0.1)
-    server = operator.server()
+async def test_who_asks_again_and_again_keeps_the_connection(operator: Operator) -> None:
+    server = operator.server(quiet=0.5)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     for _ in range(6):
@@ -238,7 +232,7 @@ async def test_beside_thousands_that_do_not_ask_a_probe_is_answered_and_few_stay
         if number % 100 == 99:
             assert (await _asked(server.port)).startswith(b"HTTP/1.1 200")
     assert server._runner.server is not None
-    assert len([c for c in server._runner.server.connections if c.transport]) <= guarded_site.PLACES
+    assert len([c for c in server._runner.server.connections if c.transport]) <= PLACES
     for writer in idle:
         writer.close()
     await server.stop()

@@ -22,7 +22,7 @@ from evs_operator.observe.wording import Ours
 
 from .lean_kopf import Vault, kopf, vault_var
 from .pulse import Pulse
-from .stream import Stream
+from .stream import USUAL, Pace, Stream
 
 OnEvent = Callable[[str, str | None, Mapping[str, object]], None]
 """Called with the kind, the event type (None: listed) and the object."""
@@ -42,6 +42,7 @@ async def watch(
     on_listed: Callable[[], None],
     on_failed: Callable[[], None],
     pulse: Pulse,
+    pace: Pace = USUAL,
 ) -> None:
     """Watch until cancelled or until a stream ends for good; `namespaces` empty means all of them.
 
@@ -65,6 +66,7 @@ async def watch(
             pulse=pulse,
             lists=lists,
             seldom=seldom,
+            pace=pace,
         )
 
     streams = [stream_of(kind, place) for kind, place in places]

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import urlencode
 
@@ -31,13 +32,6 @@ from .lean_kopf import APIError, kopf, stream
 from .pauses import Pauses
 from .pulse import Pulse
 
-_LIFE: Final = 26.0
-"""Seconds after which the API server is asked to end a watch."""
-_SILENCE: Final = 31.0
-"""Seconds without a byte after which a watch is given up, also while it is not answered at all."""
-_SHORT: Final = 10.0
-"""A watch that ends before is one that failed."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=60.0, sock_connect=10.0, sock_read=_SILENCE)
 RESTORED: Final = "RESTORED"
 """Event type of what is listed after the API server's own store went back: it is the truth, whatever its version."""
 _TYPES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
@@ -47,6 +41,25 @@ _PASSING: Final = frozenset({0, 403, 408, 410, 429})
 _log = logging.getLogger(__name__)
 _UNHEARD: Final = logging.Logger("kopf", logging.CRITICAL + 1)
 """For kopf, which would log every refused request; here that is logged once a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a watch may live, in seconds."""
+
+    life: float = 26.0
+    """After that the API server is asked to end it."""
+    silence: float = 31.0
+    """Without a byte for that long it is given up, also while it is not answered at all."""
+    short: float = 10.0
+    """If it ends before, it has failed."""
+    connect: float = 10.0
+    """A connection has to be there within that."""
+    longest: float = 60.0
+    """It is given up after that, whatever comes."""
+
+
+USUAL: Final = Pace()
 
 
 class Stream:
@@ -65,7 +78,10 @@ class Stream:
         pulse: Pulse,
         lists: asyncio.Semaphore,
         seldom: Seldom,
+        pace: Pace = USUAL,
     ) -> None:
+        self._pace = pace
+        self._timeout = aiohttp.ClientTimeout(total=pace.longest, sock_connect=pace.connect, sock_read=pace.silence)
         self.what = f"{PLURALS[kind]}{f' in {namespace}' if namespace else ''}"
         self._api = api
         self._path = collection_path(kind, namespace)
@@ -76,7 +92,7 @@ class Stream:
         self._pulse = pulse
         self._lists = lists
         self._seldom = seldom
-        self._pauses = Pauses(_SHORT)
+        self._pauses = Pauses(pace.short)
         self._restored = False
 
     async def follow(self) -> None:
@@ -126,7 +142,7 @@ class Stream:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             problem = str(error).partition("\n")[0] or type(error).__name__
         else:
-            if time.monotonic() - began >= _SHORT:
+            if time.monotonic() - began >= self._pace.short:
                 self._pulse.beat(self.what)
                 return None if at[0] == version and await self._is_ahead(version) else at[0]
         self._failed()
@@ -157,12 +173,12 @@ class Stream:
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": at[0],
-            "timeoutSeconds": str(round(_LIFE * random.uniform(0.9, 1.0))),
+            "timeoutSeconds": str(round(self._pace.life * random.uniform(0.9, 1.0))),
         }
         settings = kopf.OperatorSettings()
         settings.networking.error_backoffs = ()
         url = f"{self._path}?{urlencode(query)}"
-        lines = stream(url, settings=settings, timeout=_TIMEOUT, logger=_UNHEARD)
+        lines = stream(url, settings=settings, timeout=self._timeout, logger=_UNHEARD)
         async with aclosing(cast(AsyncGenerator[object, None], lines)):
             async for line in lines:
                 event, body = _read(line)

@@ -7,17 +7,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from evs_operator.api.names import EVS_JOB
-from evs_operator.kube.watch import source, stream
+from evs_operator.kube.watch import source
 from evs_operator.kube.watch.pauses import Pauses
 from evs_operator.kube.watch.pulse import SILENT, Pulse
+from evs_operator.kube.watch.stream import RESTORED, USUAL, Pace
 from support.fake_api_server import FakeApiServer, evsjob, fake_api_server, lines
 
 
@@ -53,10 +54,10 @@ async def server() -> AsyncIterator[FakeApiServer]:
 
 
 @asynccontextmanager
-async def _following(server: FakeApiServer) -> AsyncIterator[Seen]:
+async def _following(server: FakeApiServer, pace: Pace = USUAL) -> AsyncIterator[Seen]:
     seen, api = Seen(), server.api()
     seen.task = asyncio.create_task(
-        source.watch(server.cluster(), api, (EVS_JOB,), (), seen.take, seen.on_listed, seen.on_failed, seen.pulse)
+        source.watch(server.cluster(), api, (EVS_JOB,), (), seen.take, seen.on_listed, seen.on_failed, seen.pulse, pace)
     )
     try:
         yield seen
@@ -66,11 +67,8 @@ async def _following(server: FakeApiServer) -> AsyncIterator[Seen]:
         await api.aclose()
 
 
-def _hurried(monkeypatch: pytest.MonkeyPatch, silence: float = 0.3) -> None:
-    """Shorten the lives of watches; the proportions stay."""
-    monkeypatch.setattr(stream, "_LIFE", 1.0)
-    monkeypatch.setattr(stream, "_SHORT", 0.2)
-    monkeypatch.setattr(stream, "_TIMEOUT", aiohttp.ClientTimeout(total=3.0, sock_connect=1, sock_read=silence))
+HURRIED = Pace(life=1.0, silence=0.3, short=0.2, connect=1.0, longest=3.0)
+"""The lives of watches, shortened; the proportions stay."""
 
 
 async def _forever() -> None:
@@ -145,10 +143,7 @@ def test_the_waits_grow_to_ten_seconds_and_begin_anew_after_a_watch_that_lasted(
     assert pauses.after(0.0, at_least=7.0) == 7.0
 
 
-async def test_a_mute_watch_is_given_up_and_what_it_hid_is_seen(
-    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _hurried(monkeypatch)
+async def test_a_mute_watch_is_given_up_and_what_it_hid_is_seen(server: FakeApiServer) -> None:
     told = lines(("ADDED", evsjob("unheard", 101)), then=_forever)
     mute, unanswered = lines(then=_forever), lambda request: _forever()
 
@@ -157,25 +152,20 @@ async def test_a_mute_watch_is_given_up_and_what_it_hid_is_seen(
         return await (mute, unanswered, told)[min(number, 3) - 1](request)  # type: ignore[no-any-return]
 
     server.watch = watch
-    async with _following(server) as seen:
+    async with _following(server, HURRIED) as seen:
         await seen.until(lambda: ("ADDED", "unheard") in seen.events, 3)
     assert seen.failed == 2
     assert seen.listed == 1
 
 
 def test_a_half_open_watch_is_given_up_within_35_seconds() -> None:
-    assert stream._TIMEOUT.sock_read is not None
-    assert stream._LIFE < stream._TIMEOUT.sock_read < 35.0, "the API server ends it first, in good order"
-    assert stream._TIMEOUT.sock_connect is not None
-    assert stream._TIMEOUT.sock_connect < 35.0
+    assert USUAL.life < USUAL.silence < 35.0, "the API server ends it first, in good order"
+    assert USUAL.connect < 35.0
 
 
-async def test_a_watch_that_lives_as_long_as_it_should_is_no_failure(
-    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _hurried(monkeypatch, silence=2.0)
+async def test_a_watch_that_lives_as_long_as_it_should_is_no_failure(server: FakeApiServer) -> None:
     server.watch = lines(then=lambda: asyncio.sleep(0.3))
-    async with _following(server) as seen:
+    async with _following(server, replace(HURRIED, silence=2.0)) as seen:
         await seen.until(lambda: len(server.asked_for(watch="true")) >= 3, 5)
     assert seen.failed == 0
     assert seen.listed == 1
@@ -202,18 +192,15 @@ async def test_a_version_that_the_api_server_does_not_know_lists_anew(server: Fa
         await seen.until(lambda: seen.listed >= 2)
 
 
-async def test_a_watch_that_brings_nothing_because_the_store_went_back_is_found_out(
-    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _hurried(monkeypatch, silence=2.0)
+async def test_a_watch_that_brings_nothing_because_the_store_went_back_is_found_out(server: FakeApiServer) -> None:
     server.objects, server.version = [evsjob("old", 90)], "1000"
     server.watch = lines(then=lambda: asyncio.sleep(0.3))
-    async with _following(server) as seen:
+    async with _following(server, replace(HURRIED, silence=2.0)) as seen:
         await seen.until(lambda: len(server.asked_for(watch="true")) >= 3, 5)
         assert seen.listed == 1, "a quiet cluster is not listed again and again"
         server.version = "500"
         await seen.until(lambda: seen.listed == 2, 5)
-    assert seen.events == [(None, "old"), (stream.RESTORED, "old")]
+    assert seen.events == [(None, "old"), (RESTORED, "old")]
 
 
 async def test_a_list_that_is_refused_or_is_none_is_tried_again_and_forgets_nothing(server: FakeApiServer) -> None:
