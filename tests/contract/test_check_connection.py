@@ -8,13 +8,15 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from evs_operator.api.names import EVS_CONNECTION
 from evs_operator.check.connection import check_connection
 from evs_operator.check.report import Report
-from evs_operator.kube.api import KubeApi, KubeError
+from evs_operator.kube.api import KubeApi
+from evs_operator.kube.objects import ObjectKey
 from evs_operator.settings import Settings
 from evs_simulator.world import (
     DEMO_ACCESS_KEY,
@@ -25,6 +27,7 @@ from evs_simulator.world import (
     DEMO_TOKEN,
     DEMO_USER,
 )
+from support.api_server import InMemoryApiServer
 from support.certificates import make_authority, make_certificate
 from support.simulator import SimulatorProcess, run_simulator
 
@@ -35,22 +38,14 @@ SECRETS = {
 }
 
 
-class Cluster:
-    """An API server that holds one connection and its Secrets."""
-
-    def __init__(self, spec: Mapping[str, Any], secrets: Mapping[str, Mapping[str, str]]) -> None:
-        self._spec = spec
-        self._secrets = secrets
-
-    async def request(self, method: str, path: str, **_: object) -> dict[str, object]:
-        """Answer a GET."""
-        if path.endswith("/evsconnections/main"):
-            return {"metadata": {"uid": "7a1f"}, "spec": self._spec}
-        name = path.rpartition("/secrets/")[2]
-        if name not in self._secrets:
-            raise KubeError(404, f"{method} {path}: not found")
-        data = {key: base64.b64encode(value.encode()).decode() for key, value in self._secrets[name].items()}
-        return {"metadata": {"uid": "7a20"}, "data": data}
+def api_with(spec: Mapping[str, Any], **secret: str) -> KubeApi:
+    """Return an API server that holds one connection, and its Secret if that has values."""
+    api = InMemoryApiServer()
+    held = {"metadata": {"uid": "7a1f"}, "spec": dict(spec)}
+    api.objects[ObjectKey(EVS_CONNECTION, "team-a", "main").path] = held
+    if secret:
+        api.put_secret("team-a", "evs", **secret)
+    return api.kube
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +86,7 @@ async def look(
     body = {"endpoint": url, "projectId": DEMO_PROJECT, "auth": {kind: auth}, **spec}
     settings = Settings(allow_endpoints=(url,) if allow is None else allow)
     report = Report()
-    api = cast(KubeApi, Cluster({key: value for key, value in body.items() if value is not None}, {"evs": given}))
+    api = api_with({key: value for key, value in body.items() if value is not None}, **given)
     await check_connection(api, settings, ("team-a", "main"), report)
     out = capsys.readouterr().out
     for key, value in given.items():
@@ -289,9 +284,9 @@ async def test_a_port_that_speaks_no_tls_is_told_from_a_certificate(capsys: pyte
 async def test_a_secret_that_is_missing_and_a_spec_that_is_wrong_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report()
     spec = {"endpoint": "https://evs.eu-de.otc.t-systems.com", "auth": {"token": {"secretRef": {"name": "gone"}}}}
-    await check_connection(cast(KubeApi, Cluster(spec, {})), Settings(), ("team-a", "main"), report)
+    await check_connection(api_with(spec), Settings(), ("team-a", "main"), report)
     assert "FAIL  Secret team-a/gone: does not exist: create it" in capsys.readouterr().out
-    await check_connection(cast(KubeApi, Cluster({"endpoint": 1}, {})), Settings(), ("team-a", "main"), report)
+    await check_connection(api_with({"endpoint": 1}), Settings(), ("team-a", "main"), report)
     assert "FAIL  spec: spec.endpoint" in capsys.readouterr().out
-    await check_connection(cast(KubeApi, Cluster({}, {})), Settings(), ("", "gone"), report)
+    await check_connection(api_with({}), Settings(), ("", "gone"), report)
     assert "FAIL  ClusterEvsConnection gone: does not exist" in capsys.readouterr().out
