@@ -1,153 +1,133 @@
-"""Flags over environment over defaults, checked one by one: what the settings of every command share.
+"""Flags of click that have a variable each, and one way to refuse what is wrong with them.
 
-Called by the settings of `run`, `check` and `webhook`. A wrong value is a SettingsError, one line that names the flag
-or variable and says what is allowed. An empty variable counts as not set; an empty item in a list does not, or a stray
-comma in EVS_OPERATOR_NAMESPACE would turn "these namespaces" into "all".
+Called by the settings of every command. click finds the value: the flag before its variable before the default. A wrong
+one is a SettingsError, one line that names the flag or variable and says what is allowed. An empty variable counts as
+not set; an empty item in a list does not, or a stray comma in EVS_OPERATOR_NAMESPACE would turn "these namespaces" into
+"all". Deliberately not used: click's own types, whose errors name the flag even if its variable is wrong.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Final, Literal, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from evs_operator.api.object_names import is_namespace_name
-from evs_operator.redact.redactor import Redactor
+import click
+from click.core import ParameterSource, augment_usage_errors
 
-LogFormat = Literal["json", "text"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _T = TypeVar("_T")
 _ENV_PREFIX: Final = "EVS_OPERATOR_"
-_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
-_BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-class SettingsError(ValueError):
+class SettingsError(click.UsageError):
     """A flag or variable has a value that is not allowed."""
 
 
-class Reader:
-    """Finds each value, flag first, and names its place in an error."""
+class Command(click.Command):
+    """A command that is named in whatever is wrong with its flags."""
 
-    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str]) -> None:
-        self._flags = flags
-        self._environ = environ
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the flags; raises click.UsageError."""
+        with augment_usage_errors(ctx):
+            return super().parse_args(ctx, args)
 
-    def one(self, name: str, parse: Callable[[str], _T], default: _T) -> _T:
-        """Return the value of a flag or its variable, the default if neither is given; raises SettingsError."""
-        flag = self._flags.get(name)
-        if flag is not None:
-            return self._parsed(parse, str(flag), _flag_name(name))
-        value = self._environ.get(_variable(name), "")
-        return self._parsed(parse, value, _variable(name)) if value else default
 
-    def many(self, name: str, parse: Callable[[str], _T]) -> tuple[_T, ...]:
-        """Return the values of a repeatable flag, or the items of its variable, each once; raises SettingsError."""
-        given = self._flags.get(name)
-        if isinstance(given, Sequence):
-            place, values = _flag_name(name), [str(value) for value in given]
-        else:
-            place, listed = _variable(name), self._environ.get(_variable(name), "")
-            values = [value.strip() for value in listed.split(",")] if listed else []
-        return tuple(dict.fromkeys(self._parsed(parse, value, place) for value in values))
+class Value(click.ParamType[_T], Generic[_T]):
+    """What a flag takes: `parse` returns the value, or raises a SettingsError that says what to write instead.
 
-    def flag(self, name: str) -> bool:
-        """Return whether a switch is on; raises SettingsError."""
-        given = self._flags.get(name)
-        if given is not None:
-            return bool(given)
-        value = self._environ.get(_variable(name), "")
-        return self._parsed(parse_boolean, value, _variable(name)) if value else False
+    A shell completes `words`, or files.
+    """
 
-    @staticmethod
-    def _parsed(parse: Callable[[str], _T], value: str, place: str) -> _T:
+    def __init__(self, parse: Callable[[str], _T], *, words: tuple[str, ...] = (), files: bool = False) -> None:
+        self.name = "value"
+        self._parse = parse
+        self._words = words
+        self._files = files
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> _T:
+        """Return the value; raises SettingsError."""
         try:
-            return parse(value)
+            return self._parse(value)
         except SettingsError as error:
-            # A URL may hold a password, and this line ends up in somebody's log.
-            raise SettingsError(f"{place}: {Redactor()(value)[:200]!r} is not allowed: {error}") from None
+            raise _refusal(value, error.message, param, ctx) from None
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Return the items of a list, the empty ones too."""
+        return [item.strip() for item in rv.split(",")]
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return what may stand there."""
+        from click.shell_completion import CompletionItem
+
+        if self._files:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
 
 
-def _flag_name(name: str) -> str:
-    return "--" + name.replace("_", "-")
+class _YesOrNo(click.types.BoolParamType):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        found = self.str_to_bool(value)
+        if found is None:
+            raise _refusal(value, "write true or false", param, ctx)
+        return found
 
 
-def _variable(name: str) -> str:
-    return _ENV_PREFIX + name.upper()
+def _refusal(value: str, allowed: str, param: click.Parameter | None, ctx: click.Context | None) -> SettingsError:
+    from evs_operator.redact.redactor import Redactor
+
+    # A URL may hold a password, and this line ends up in somebody's log.
+    line = f"{Redactor()(value)[:200]!r} is not allowed: {allowed}"
+    return SettingsError(f"{_place(param, ctx)}: {line}" if param and ctx else line, ctx)
 
 
-def parse_path(value: str) -> Path:
-    """Return a file that can be read; raises SettingsError."""
-    if not value.strip():
-        raise SettingsError("write the path of a file")
-    try:
-        named = Path(value).expanduser()
-        with named.open("rb"):
-            return named
-    except OSError as error:
-        raise SettingsError(f"write the path of a file that can be read ({error.strerror})") from None
-    except (RuntimeError, ValueError):  # the home of an unknown user; a NUL byte
-        raise SettingsError("write the path of a file that can be read") from None
+def _place(param: click.Parameter, ctx: click.Context) -> str:
+    from_variable = ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT
+    return str(param.envvar if from_variable else param.opts[0])
 
 
-def parse_namespace(value: str) -> str:
-    """Return the name of a namespace; raises SettingsError."""
-    if not is_namespace_name(value):
-        raise SettingsError("write a namespace: 1 to 63 lower-case letters, digits and dashes, no dash at either end")
-    return value
+def flag(
+    name: str,
+    metavar: str,
+    value: Value[Any],
+    help: str,
+    *,
+    field: str | None = None,
+    default: str | Callable[[], str] | None = None,
+    without: str | None = None,
+    repeatable: bool = False,
+) -> click.Option:
+    """Return a flag that takes a value; click hands it on as `field`, else by the flag's own name.
+
+    `default` is written as a user would; `without` says in the help what holds if there is none to be written.
+    """
+    return click.Option(
+        [name, field] if field else [name],
+        type=value,
+        metavar=metavar,
+        help=help,
+        default=default,
+        multiple=repeatable,
+        callback=_each_once if repeatable else None,
+        envvar=variable_of(name),
+        show_envvar=True,
+        show_default=without or True,
+    )
 
 
-def parse_address(value: str) -> tuple[str, int]:
-    """Return host ("" for all addresses) and port; raises SettingsError."""
-    match = _ADDRESS.fullmatch(value)
-    host = (match["v6"] or match["host"] or "") if match else ""
-    if not match or int(match["port"]) > 65535 or (host and not is_host(host)):
-        raise SettingsError("write HOST:PORT, :PORT or [IPv6]:PORT, with a port from 0 to 65535")
-    return host, int(match["port"])
+def switch(name: str, help: str) -> click.Option:
+    """Return a flag without a value; a name such as `--a/--no-a` can be switched off too."""
+    variable = variable_of(name.partition("/")[0])
+    return click.Option(
+        [name], type=_YesOrNo(), is_flag=True, help=help, envvar=variable, show_envvar=True, show_default="/" in name
+    )
 
 
-def is_host(value: str) -> bool:
-    """Return whether a text is an address or the name of a host."""
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return _HOST.fullmatch(value) is not None
-    return True
+def variable_of(name: str) -> str:
+    """Return the environment variable of a flag."""
+    return _ENV_PREFIX + name.lstrip("-").replace("-", "_").upper()
 
 
-def parse_log_format(value: str) -> LogFormat:
-    """Return the format of the log; raises SettingsError."""
-    if value == "json":
-        return "json"
-    if value == "text":
-        return "text"
-    raise SettingsError("write json or text")
-
-
-def parse_log_level(value: str) -> str:
-    """Return the level of the log in lower case; raises SettingsError."""
-    if value.lower() not in _LOG_LEVELS:
-        raise SettingsError(f"write {', '.join(_LOG_LEVELS[:-1])} or {_LOG_LEVELS[-1]}")
-    return value.lower()
-
-
-def parse_boolean(value: str) -> bool:
-    """Return what a variable says of a switch; raises SettingsError."""
-    if value.lower() not in _BOOLEANS:
-        raise SettingsError("write true or false")
-    return _BOOLEANS[value.lower()]
-
-
-def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers within these bounds; it raises SettingsError."""
-
-    def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or len(value) > 9 or not least <= int(value) <= most:
-            raise SettingsError(f"write a whole number from {least} to {most}")
-        return int(value)
-
-    return parse
+def _each_once(ctx: click.Context, param: click.Parameter, values: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(dict.fromkeys(values))

@@ -1,4 +1,4 @@
-"""Settings of `evs-operator run` and `check`: flags over environment over defaults, checked one by one.
+"""Settings of `evs-operator run`, `check` and `endpoints`, and the flags that they are read from.
 
 Called by `cli`. How a value is found, and what a wrong one says, is the business of `flags`. Which kubeconfig is used
 if none is named is `kube.cluster`'s to find out.
@@ -6,31 +6,27 @@ if none is named is `kube.cluster`'s to find out.
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from evs_operator.api.object_names import is_namespace_name, is_object_name
-from evs_operator.cloud.endpoints import origin
+import click
 
-from .flags import (
+from evs_operator.api.object_names import is_namespace_name, is_object_name
+
+from .common_flags import (
     LogFormat,
-    Reader,
+    http_address_flag,
     is_host,
-    parse_address,
-    parse_log_format,
-    parse_log_level,
+    kubeconfig_flag,
+    log_flags,
+    namespaces_flag,
     parse_namespace,
-    parse_path,
 )
-from .flags import (
-    SettingsError as SettingsError,
-)
+from .flags import SettingsError, Value, flag, switch
 
 _DEFAULT_NAMESPACE: Final = "evs-operator"
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -67,79 +63,67 @@ class Settings:
     as_user: str = ""
 
 
-def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say which endpoints may be called; `endpoints` takes these alone."""
-    parser.add_argument(
-        "--allow-endpoint",
-        action="append",
-        metavar="URL",
-        help="origin, or https://*.example.com, that connections may name besides the public clouds (repeatable)",
-    )
-    parser.add_argument(
-        "--no-default-endpoints",
-        action="store_true",
-        default=None,
-        help="allow no public cloud, only what --allow-endpoint names; `evs-operator endpoints` lists what is allowed",
-    )
+def endpoint_flags() -> list[click.Option]:
+    """Return the flags that say which endpoints may be called; `endpoints` takes these alone."""
+    allowed = "origin, or https://*.example.com, that connections may name besides the public clouds (repeatable)"
+    none = "allow no public cloud, only what --allow-endpoint names; `evs-operator endpoints` lists what is allowed"
+    return [
+        flag("--allow-endpoint", "URL", Value(_endpoint), allowed, field="allow_endpoints", repeatable=True),
+        switch("--no-default-endpoints", none),
+    ]
 
 
-def add_flags(parser: argparse.ArgumentParser, *, run: bool) -> None:
-    """Add the flags of `run`, or those of them that `check` takes."""
-    add = parser.add_argument
-    add("--kubeconfig", metavar="FILE", help="kubeconfig; default: in-cluster configuration, then KUBECONFIG")
-    add("--namespace", action="append", metavar="NS", help="namespace to work in (repeatable); default: all")
-    add("--operator-namespace", metavar="NS", help="where Secrets of ClusterEvsConnections are; default: the pod's own")
-    add_endpoint_flags(parser)
-    add(
-        "--allow-auth",
-        action="append",
-        metavar="oidc|instanceMetadata",
-        help="way to sign in as the operator itself that ClusterEvsConnections may use (repeatable); default: none",
-    )
-    add(
-        "--oidc-token-file",
-        metavar="FILE",
-        help=f"identity token of the operator's ServiceAccount for auth.oidc; default: {_OIDC_TOKEN_FILE}",
-    )
-    add("--log-format", metavar="json|text", help="default: json")
-    add("--log-level", metavar="LEVEL", help="debug, info, warning or error; default: info")
-    add(
-        "--leader-elect",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="work only while holding the Lease, for more than one replica; default: no",
-    )
-    if not run:
-        add(
-            "--connection",
-            metavar="NS/NAME|NAME",
-            help="try this EvsConnection, or this ClusterEvsConnection, and say what is wrong with it",
-        )
-        add("--as", metavar="USER", help="look at the rights of this user, such as system:serviceaccount:NS:NAME")
-        add("--project", metavar="ID", help="project to ask --connection for; default: the connection's")
-    if run:
-        add("--http-address", metavar="HOST:PORT", help="/healthz, /readyz and /metrics; default: :8080")
+def run_flags() -> list[click.Option]:
+    """Return the flags of `run`."""
+    return [*_common_flags(), http_address_flag()]
 
 
-def read_settings(flags: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings; raise SettingsError for the first value that is not allowed."""
-    read = Reader(vars(flags), environ)
-    return Settings(
-        kubeconfig=read.one("kubeconfig", parse_path, None),
-        namespaces=read.many("namespace", parse_namespace),
-        operator_namespace=read.one("operator_namespace", parse_namespace, _own_namespace()),
-        allow_endpoints=read.many("allow_endpoint", _endpoint),
-        default_endpoints=not read.flag("no_default_endpoints"),
-        allow_auth=read.many("allow_auth", _auth_kind),
-        oidc_token_file=read.one("oidc_token_file", _token_file, _OIDC_TOKEN_FILE),
-        http_address=read.one("http_address", parse_address, ("", 8080)),
-        leader_elect=read.flag("leader_elect"),
-        log_format=read.one("log_format", parse_log_format, "json"),
-        log_level=read.one("log_level", parse_log_level, "info"),
-        connection=read.one("connection", _connection, None),
-        project=read.one("project", _project, None),
-        as_user=read.one("as", _user, ""),
-    )
+def check_flags() -> list[click.Option]:
+    """Return the flags of `check`: those of `run` that say where and as whom, and what to look at."""
+    connection = "try this EvsConnection, or this ClusterEvsConnection, and say what is wrong with it"
+    user = "look at the rights of this user, such as system:serviceaccount:NS:NAME"
+    project = "project to ask --connection for"
+    return [
+        *_common_flags(),
+        flag("--connection", "NS/NAME|NAME", Value(_connection), connection),
+        flag("--as", "USER", Value(_user), user, field="as_user"),
+        flag("--project", "ID", Value(_project), project, without="the connection's"),
+    ]
+
+
+def _common_flags() -> list[click.Option]:
+    return [
+        kubeconfig_flag(),
+        namespaces_flag("namespace to work in (repeatable)"),
+        _operator_namespace_flag(),
+        *endpoint_flags(),
+        *_auth_flags(),
+        *log_flags(),
+        switch("--leader-elect/--no-leader-elect", "work only while holding the Lease, for more than one replica"),
+    ]
+
+
+def _operator_namespace_flag() -> click.Option:
+    what = "where Secrets of ClusterEvsConnections are"
+    own = f"the pod's own, else {_DEFAULT_NAMESPACE}"
+    return flag("--operator-namespace", "NS", Value(parse_namespace), what, default=_own_namespace, without=own)
+
+
+def _auth_flags() -> list[click.Option]:
+    kinds = Value(_auth_kind, words=_AUTH_KINDS)
+    auth = "way to sign in as the operator itself that ClusterEvsConnections may use (repeatable)"
+    file = Value(_token_file, files=True)
+    token = "identity token of the operator's ServiceAccount for auth.oidc"  # noqa: S105  # a help text
+    return [
+        flag("--allow-auth", "|".join(_AUTH_KINDS), kinds, auth, without="none", repeatable=True),
+        flag("--oidc-token-file", "FILE", file, token, default=_OIDC_TOKEN_FILE),
+    ]
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """Return the settings by what click read for these flags; what a command has no flag for is as by default."""
+    values = {name: value for name, value in given.items() if value is not None}
+    return Settings(default_endpoints=not values.pop("no_default_endpoints"), **values)
 
 
 def _own_namespace() -> str:
@@ -169,6 +153,8 @@ def _user(value: str) -> str:
 
 
 def _endpoint(value: str) -> str:
+    from evs_operator.cloud.endpoints import origin  # with aiohttp, which --help can do without
+
     if "*" in value:
         if not _WILDCARD.fullmatch(value):
             raise SettingsError("write https://*.example.com, or an origin such as https://evs.example.com")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,8 @@ import pytest
 import yaml
 
 from controlplane import ControlPlane
-from evs_operator.settings import add_flags, read_settings
+from evs_operator.settings import run_flags, settings_of
+from support import command_line
 from support.chart import CHART, DEFAULTS, Helm, HelmError, Switch, schema_leaves, values_of
 from support.chart_webhook import WEBHOOK_SWITCHES
 from support.deployed import Object, only
@@ -294,12 +294,9 @@ def _flags(helm: Helm, values: dict[str, Any]) -> list[str]:
 def test_every_flag_of_run_can_be_reached_and_what_is_rendered_is_understood(helm: Helm) -> None:
     scoped = {"scopedNamespaces": ["team-a", "team-b"], "replicaCount": 2}
     renderings = [_flags(helm, values) for values in ({}, everything(), scoped)]
-    parser = argparse.ArgumentParser()
-    add_flags(parser, run=True)
-    known = {flag for action in parser._actions for flag in action.option_strings} - {"-h", "--help"}
-    assert known == {flag.partition("=")[0] for flags in renderings for flag in flags}
+    assert command_line.names(run_flags()) == {flag.partition("=")[0] for flags in renderings for flag in flags}
     read = [
-        read_settings(parser.parse_args([f for f in flags if not f.startswith("--kubeconfig")]), {})
+        settings_of(command_line.read(run_flags(), [f for f in flags if not f.startswith("--kubeconfig")], {}))
         for flags in renderings
     ]
     assert [settings.leader_elect for settings in read] == [False, True, True]

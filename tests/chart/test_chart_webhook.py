@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 
@@ -10,7 +9,8 @@ import pytest
 import yaml
 
 from controlplane import ControlPlane
-from evs_webhook.settings import add_flags, read_settings
+from evs_webhook.settings import settings_of, webhook_flags
+from support import command_line
 from support.chart import CHART, RELEASE, Helm, HelmError, values_of
 from support.chart_webhook import INGRESS, ON, ROUTE, webhook_with_everything
 from support.deployed import Object
@@ -91,9 +91,6 @@ def test_callers_and_metrics_come_in_and_only_dns_and_the_api_server_are_reached
 
 
 def test_every_flag_is_rendered_or_can_be_added_and_what_is_rendered_is_understood(helm: Helm) -> None:
-    parser = argparse.ArgumentParser()
-    add_flags(parser)
-    known = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     seen = set()
     for values in (
         PLAIN,
@@ -107,12 +104,9 @@ def test_every_flag_is_rendered_or_can_be_added_and_what_is_rendered_is_understo
         mounted = [one["mountPath"] for one in container["volumeMounts"]]
         files = [one.partition("=")[2] for one in arguments if one.startswith("--tls-")]
         assert all(path.rpartition("/")[0] in mounted for path in files)
-        read_settings(
-            parser.parse_args(
-                [one for one in arguments if not one.startswith("--tls-")] + (["--plain-http"] if files else [])
-            )
-        )
-    assert known - seen == {"--help", "--kubeconfig"}
+        words = [one for one in arguments if not one.startswith("--tls-")] + (["--plain-http"] if files else [])
+        settings_of(command_line.read(webhook_flags(), words, {}))
+    assert command_line.names(webhook_flags()) - seen == {"--kubeconfig"}
 
 
 def test_a_wait_is_not_ended_on_the_way(helm: Helm) -> None:

@@ -1,11 +1,11 @@
 """The documentation speaks of the program that is here."""
 
-import argparse
 import re
 import tomllib
 from pathlib import Path
 
-from evs_operator.settings import add_flags
+from evs_operator.settings import run_flags
+from support.command_line import names
 from support.headings import anchors_of
 
 _ROOT = Path(__file__).parents[2]
@@ -16,12 +16,9 @@ _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
 def test_every_flag_of_run_is_documented_and_every_documented_flag_exists() -> None:
-    parser = argparse.ArgumentParser(add_help=False)
-    add_flags(parser, run=True)
-    flags = {option for action in parser._actions for option in action.option_strings}
     rows = [line for line in (_ROOT / "docs" / "configuration.md").read_text().splitlines() if line.startswith("| `--")]
     documented = {flag for row in rows for flag in _FLAG.findall(row.split(" | ")[0])}
-    assert documented == flags
+    assert documented == names(run_flags())
 
 
 def test_every_link_to_a_file_of_the_project_leads_to_it_and_to_a_heading_that_is_there() -> None:

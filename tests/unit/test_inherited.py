@@ -6,24 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from evs_operator import cli
-from evs_operator.inherited import inherit
-from evs_operator.settings import Settings, read_settings
+from evs_operator import cli, inherited
+from evs_operator.settings import Settings, settings_of
 
 _IMAGE = ["/usr/bin/python3", "-m", "evs_operator", "run"]
 
 
 @pytest.fixture
-def beside(tmp_path: Path) -> Path:
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give what stands for /proc/1/cmdline."""
+    monkeypatch.setattr(inherited, "_FIRST_PROCESS", tmp_path / "cmdline")
     return tmp_path / "cmdline"
 
 
 def _settings(argv: list[str], beside: Path, *theirs: str, program: list[str] = _IMAGE) -> tuple[Settings, list[str]]:
     beside.write_bytes(b"".join(word.encode() + b"\0" for word in [*program, *theirs]))
-    flags = cli._parser().parse_args(argv)
-    used = inherit(flags, beside)
-    return read_settings(flags, {}), used
+    return _read(argv)
+
+
+def _read(argv: list[str]) -> tuple[Settings, list[str]]:
+    context = cli.cli.commands[argv[0]].make_context(argv[0], argv[1:])
+    return settings_of(context.params), context.obj
 
 
 def test_flags_that_are_not_typed_are_those_of_the_operator_in_the_container(beside: Path) -> None:
@@ -33,14 +36,31 @@ def test_flags_that_are_not_typed_are_those_of_the_operator_in_the_container(bes
     assert settings.namespaces == ("team-a",)
     assert settings.allow_endpoints == ("https://evs.corp.example",)
     assert (settings.leader_elect, settings.default_endpoints) == (True, False)
-    assert used == theirs
+    assert used == [
+        *("--namespace=team-a", "--allow-endpoint=https://evs.corp.example"),
+        *("--no-default-endpoints", "--leader-elect"),
+    ]
 
 
 def test_what_is_typed_wins(beside: Path) -> None:
-    settings, _ = _settings(
-        ["check", "--namespace", "team-b"], beside, "--namespace=team-a", "--operator-namespace=ops"
-    )
-    assert (settings.namespaces, settings.operator_namespace) == (("team-b",), "ops")
+    theirs = ["--namespace=team-a", "--operator-namespace=ops", "--leader-elect"]
+    settings, used = _settings(["check", "--namespace", "team-b", "--no-leader-elect"], beside, *theirs)
+    assert (settings.namespaces, settings.operator_namespace, settings.leader_elect) == (("team-b",), "ops", False)
+    assert used == ["--operator-namespace=ops"]
+
+
+def test_a_flag_of_the_operator_wins_over_a_variable_as_it_does_for_the_operator(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVS_OPERATOR_NAMESPACE", "from-variable")
+    monkeypatch.setenv("EVS_OPERATOR_LOG_LEVEL", "debug")
+    settings, _ = _settings(["check"], beside, "--namespace=from-flag")
+    assert (settings.namespaces, settings.log_level) == (("from-flag",), "debug")
+
+
+def test_a_repeated_flag_is_taken_over_as_a_whole(beside: Path) -> None:
+    settings, used = _settings(["check"], beside, "--namespace=a", "--namespace", "b")
+    assert (settings.namespaces, used) == (("a", "b"), ["--namespace=a", "--namespace=b"])
 
 
 def test_endpoints_lists_what_the_operator_in_the_container_allows(beside: Path) -> None:
@@ -58,7 +78,7 @@ def test_the_operator_is_known_by_either_way_to_start_it(beside: Path, program: 
 )
 def test_beside_anything_else_nothing_is_taken_over(beside: Path, program: list[str]) -> None:
     settings, used = _settings(["check"], beside, "--namespace=team-a", program=program)
-    assert (settings, used) == (read_settings(cli._parser().parse_args(["check"]), {}), [])
+    assert (settings, used) == (Settings(), [])
 
 
 def test_flags_of_another_version_are_passed_over(beside: Path) -> None:
@@ -66,5 +86,9 @@ def test_flags_of_another_version_are_passed_over(beside: Path) -> None:
     assert settings.namespaces == ("team-a",)
 
 
-def test_where_there_is_no_first_process_to_be_read_nothing_is_taken_over(tmp_path: Path) -> None:
-    assert inherit(cli._parser().parse_args(["check"]), tmp_path / "nothing") == []
+def test_where_there_is_no_first_process_to_be_read_nothing_is_taken_over(beside: Path) -> None:
+    assert _read(["check"]) == (Settings(), [])
+
+
+def test_flags_that_the_operator_itself_would_refuse_are_passed_over(beside: Path) -> None:
+    assert _settings(["check"], beside, "--namespace=team-a", "--log-level")[1] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evs_operator import settings as settings_module
-from evs_operator.settings import Settings, SettingsError, add_flags, read_settings
+from evs_operator.flags import SettingsError
+from evs_operator.settings import Settings, run_flags, settings_of
+from support import command_line
 
 FLAGS = (
     "kubeconfig",
@@ -29,10 +30,8 @@ TEXT_FLAGS = tuple(name for name in FLAGS if name not in ("leader_elect", "no_de
 
 
 def read(*argv: str, **variables: str) -> Settings:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    add_flags(parser, run=True)
     environ = {f"EVS_OPERATOR_{name.upper()}": value for name, value in variables.items()}
-    return read_settings(parser.parse_args(argv), environ)
+    return settings_of(command_line.read(run_flags(), argv, environ))
 
 
 def refusal(*argv: str, **variables: str) -> str:
@@ -297,7 +296,7 @@ def test_whatever_is_typed_is_taken_or_refused_on_one_line(name: str, value: str
     flag = "--" + name.replace("_", "-")
     for argv, variables, place in (
         ([f"{flag}={value}"], {}, flag),
-        ([], {name: value}, f"EVS_OPERATOR_{name.upper()}"),
+        ([], {name: value.replace("\0", "")}, f"EVS_OPERATOR_{name.upper()}"),  # no variable can hold a NUL
     ):
         try:
             read(*argv, **variables)

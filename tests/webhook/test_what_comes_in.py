@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -24,7 +23,8 @@ from evs_webhook.bodies import parsed, wanted_of
 from evs_webhook.metrics import ROUTES, Metrics
 from evs_webhook.problems import Problem
 from evs_webhook.queries import check_path, read_query
-from evs_webhook.settings import add_flags, read_settings
+from evs_webhook.settings import settings_of, webhook_flags
+from support import command_line
 from support.operator_process import ROOT
 from support.webhook import JOB_ID
 
@@ -33,9 +33,7 @@ _DOCS = (ROOT / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
 def _settings(*words: str, **environ: str) -> Any:
-    parser = argparse.ArgumentParser()
-    add_flags(parser)
-    return read_settings(parser.parse_args(words), environ)
+    return settings_of(command_line.read(webhook_flags(), words, environ))
 
 
 def test_flags_win_over_variables_and_those_over_defaults() -> None:
@@ -65,11 +63,9 @@ def test_a_wrong_flag_is_one_line_that_names_it(words: tuple[str, ...], said: st
 
 
 def test_every_flag_and_every_limit_is_documented() -> None:
-    parser = argparse.ArgumentParser(add_help=False)
-    add_flags(parser)
     rows = [line.split(" | ")[0] for line in _DOCS.splitlines() if line.startswith("| `--")]
     documented = {flag for row in rows for flag in re.findall(r"--[a-z-]+", row)}
-    assert documented == {option for action in parser._actions for option in action.option_strings}
+    assert documented == command_line.names(webhook_flags())
     assert f"{jobs.MOST_LISTED:,}" in _DOCS
     page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     said = page[page.index("## The webhook") : page.index("## Not defended against")]
@@ -199,8 +195,8 @@ def test_the_same_limits_hold_for_a_token_and_for_the_head_that_it_is_in() -> No
 
 def test_the_run_command_never_imports_the_webhook() -> None:
     code = (
-        "import sys; from evs_operator import cli; cli._parser().parse_args(['run'])\n"
+        "import sys; from evs_operator import cli; assert cli.main(['run', '--help']) == 0\n"
         "import evs_operator.runtime.supervisor\n"
         "assert not {'evs_webhook', 'starlette', 'uvicorn'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(ROOT))
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(ROOT), stdout=subprocess.DEVNULL)
