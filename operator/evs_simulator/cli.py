@@ -6,65 +6,82 @@ SIGINT and SIGTERM, with 2 for a wrong flag and 1 for an address that cannot be 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import signal
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
 
 from .server import Server
 from .world import World
 
-_DEFAULT_ADDRESS = "127.0.0.1:8081"
+_Work = Callable[[], Coroutine[None, None, int]]
+_WRONG_USE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the simulator until it is told to end; return the exit code."""
-    flags = _parser().parse_args(argv)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(flags))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="evs-simulator",
-        description="Simulate the EVS jobs API, its gateway and the part of IAM in front of it.",
-        allow_abbrev=False,
-    )
-    default = os.environ.get("EVS_SIMULATOR_ADDRESS", _DEFAULT_ADDRESS)
-    where = "where to listen; port 0 takes a free one (EVS_SIMULATOR_ADDRESS, default %(default)s)"
-    parser.add_argument("--address", type=_address, default=default, metavar="HOST:PORT", help=where)
-    parser.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="run jobs N times faster")
-    parser.add_argument("--tls-certificate", metavar="FILE", help="serve https with this certificate (PEM)")
-    parser.add_argument("--tls-key", metavar="FILE", help="its key, where it is in another file")
-    return parser
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
-
-
-def _speed(text: str) -> float:
     try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0.0 < speed < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
-    return speed
+        serve: _Work | int = _simulate.main(argv, prog_name="evs-simulator", standalone_mode=False)
+    except click.UsageError as error:
+        sys.stderr.write(f"evs-simulator: {' '.join(error.format_message().split())}\n")
+        return _WRONG_USE
+    if not callable(serve):  # it was --help
+        return serve
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(serve())
 
 
-async def _serve(flags: argparse.Namespace) -> int:
+class _Address(click.ParamType[tuple[str, int]]):
+    name = "HOST:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+            self.fail(f"{value!r} is not HOST:PORT", param, ctx)
+        return host.strip("[]"), int(port)
+
+
+class _Speed(click.ParamType[float]):
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = 0.0
+        if not 0.0 < speed < 1e6:
+            self.fail(f"{value!r} is not a number greater than 0", param, ctx)
+        return speed
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--address",
+    type=_Address(),
+    default="127.0.0.1:8081",
+    envvar="EVS_SIMULATOR_ADDRESS",
+    show_envvar=True,
+    help="Where to listen; port 0 takes a free one.",
+)
+@click.option("--speed", type=_Speed(), default="1", help="Run jobs N times faster.")
+@click.option("--tls-certificate", type=Path, metavar="FILE", help="Serve https with this certificate (PEM).")
+@click.option("--tls-key", type=Path, metavar="FILE", help="Its key, if it is in another file.")
+def _simulate(address: tuple[str, int], speed: float, tls_certificate: Path | None, tls_key: Path | None) -> _Work:
+    """Simulate the EVS jobs API, its gateway and the part of IAM in front of it."""
+    return lambda: _serve(address, speed, tls_certificate, tls_key)
+
+
+async def _serve(address: tuple[str, int], speed: float, certificate: Path | None, key: Path | None) -> int:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     try:
-        server = Server(World(speed=flags.speed), flags.address, _tls(flags))
+        server = Server(World(speed=speed), address, _tls(certificate, key))
         url = await server.start()
     except OSError as error:
         sys.stderr.write(f"evs-simulator: {error}\n")
@@ -78,11 +95,11 @@ async def _serve(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _tls(flags: argparse.Namespace) -> ssl.SSLContext | None:
-    if flags.tls_certificate is None:
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(flags.tls_certificate, flags.tls_key)
+    context.load_cert_chain(certificate, key)
     return context
 
 
