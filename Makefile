@@ -38,13 +38,15 @@ test-image: venv ## Build the image and run it: needs root, buildah and mmdebstr
 	$(BIN)/pytest -m image $(ARGS)
 
 .PHONY: lint
-lint: venv ## Style, types, layers, workflows.
+lint: venv ## Style, types, layers, dependencies, workflows.
 	$(BIN)/ruff check --output-format concise
 	$(BIN)/ruff format --check
 	$(BIN)/zizmor --quiet --offline .github
 	$(BIN)/mypy
 	$(BIN)/mypy -p controlplane
 	@PYTHONPATH=tests $(BIN)/python -m support.body_reading
+	$(BIN)/deptry --no-ansi operator
+	@PYTHONWARNINGS=ignore $(BIN)/deptry --no-ansi --config requirements/deptry.toml tests benchmarks examples charts deploy requirements
 	@if test -f .importlinter || grep -q '^\[tool\.importlinter' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi
 
 .PHONY: chart
