@@ -128,3 +128,31 @@ def test_without_permission_on_leases_it_waits_and_says_so(
         assert operator.http("/readyz")[0] == 503
         assert operator.log.count(words) == 1
         assert operator.stop() == 0
+
+
+def test_a_leader_that_was_frozen_past_its_lease_wakes_up_without_a_call_or_a_write_and_ends(
+    kubeconfig: Path, objects: Objects, cloud: ScriptedCloud
+) -> None:
+    """Nobody else runs, so whatever comes after the pause is its own."""
+    objects.connect(cloud.url)
+    names = [f"disk-{number}" for number in range(30)]
+    for number, name in enumerate(names):
+        cloud.put(f"{number:032x}", body("RUNNING", job_id=f"{number:032x}"))
+        objects.add_job(name, f"{number:032x}", polling={"minIntervalSeconds": 1, "maxIntervalSeconds": 1})
+    with replica(kubeconfig, objects, cloud) as leader:
+        for name in names:
+            objects.wait_job(name, lambda status: status.get("jobStatus") == "RUNNING", 60)
+        leader.process.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(0.5)  # what was on its way has arrived
+            for number in range(len(names)):
+                cloud.put(f"{number:032x}", body("SUCCESS", job_id=f"{number:032x}"))
+            calls = sum(cloud.calls.values())
+            versions = {name: job["metadata"]["resourceVersion"] for name, job in objects.jobs().items()}
+            time.sleep(11.0)  # longer than a leader leads without a renewal
+        finally:
+            leader.process.send_signal(signal.SIGCONT)
+        assert leader.process.wait(20) == 1
+        assert sum(cloud.calls.values()) == calls
+        assert {name: job["metadata"]["resourceVersion"] for name, job in objects.jobs().items()} == versions
+        assert "is lost" in leader.log

@@ -10,6 +10,7 @@ import asyncio
 import copy
 import re
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
@@ -64,6 +65,7 @@ class EvsClient:
         on_call: OnCall | None = None,
         network: Network | None = None,
         turn: str = "",
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         network = network or Network()
         self._origin = origin(endpoint)
@@ -71,7 +73,14 @@ class EvsClient:
         self._total_timeout = total_timeout
         self._auth = auth
         self._transport = CloudTransport(
-            tls=tls, max_body=max_body, allow=allow, inner=transport, on_call=on_call, network=network, turn=turn
+            tls=tls,
+            max_body=max_body,
+            allow=allow,
+            inner=transport,
+            on_call=on_call,
+            network=network,
+            turn=turn,
+            may_send=may_send,
         )
         self._extensions = {"timeout": httpx.Timeout(read_timeout, connect=connect_timeout, pool=None).as_dict()}
         self._url = network.url

@@ -56,7 +56,10 @@ _CLUES: Final = (
 
 
 class CloudTransport(httpx.AsyncBaseTransport):
-    """Sends requests; raises CloudError where no answer comes."""
+    """Sends requests; raises CloudError if no answer comes.
+
+    `may_send` is asked before each: a process that was frozen and has lost its Lease meanwhile sends nothing.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,9 @@ class CloudTransport(httpx.AsyncBaseTransport):
         on_call: OnCall | None = None,
         network: Network | None = None,
         turn: str = "",
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_send = may_send
         self._inner = inner or Wire(tls, max_body, allow, network or Network(), turn)
         self._max_body = max_body
         self._allow = allow
@@ -78,6 +83,8 @@ class CloudTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return the answer with its body read; `on_call` is told once, however it ends."""
         where = request.url.netloc.decode()
+        if not self._may_send():
+            raise errors.Unreachable(f"{where} was not asked: this process does not hold the Lease any more")
         started, code = time.monotonic(), "canceled"
         try:
             response = await self._answer(request, where)

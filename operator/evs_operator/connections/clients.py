@@ -23,11 +23,15 @@ MakeClient = Callable[[Connection, httpx.Auth], EvsClient]
 
 @dataclass(frozen=True)
 class EvsClients:
-    """Makes the clients of a process; `network` bounds their sockets, `on_call` counts their requests."""
+    """Makes the clients of a process; `network` bounds their sockets, `on_call` counts their requests.
+
+    `may_send` is asked before each request.
+    """
 
     allow: AllowList
     network: Network = field(default_factory=Network)
     on_call: OnCall | None = None
+    may_send: Callable[[], bool] = lambda: True
 
     def __call__(self, connection: Connection, auth: httpx.Auth) -> EvsClient:
         """Return a client with that authentication."""
@@ -41,4 +45,5 @@ class EvsClients:
             on_call=self.on_call,
             network=self.network,
             turn=connection.key.namespace,
+            may_send=self.may_send,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -67,11 +67,20 @@ class Answer:
 class KubeApi:
     """Connections to the API server. Raises KubeError, and nothing else, for what goes wrong on the way.
 
-    `answered_at` is when it last answered a request with anything but 401 or 5xx, on the monotonic clock.
+    `answered_at` is when it last answered a request with anything but 401 or 5xx, on the monotonic clock. `may_send` is
+    asked before each request: a process that was frozen and has lost its Lease meanwhile sends nothing.
     """
 
-    def __init__(self, cluster: Cluster, *, connections: int = _CONNECTIONS, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        connections: int = _CONNECTIONS,
+        seconds: float = _SECONDS,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._cluster = cluster
+        self._may_send = may_send
         self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=seconds, connect=_CONNECT)
         self._lanes: list[KubeApi] = []
@@ -80,12 +89,12 @@ class KubeApi:
         self._session = cluster.session(connections=connections, timeout=self._timeout)
         self._replaced: list[aiohttp.ClientSession] = []
 
-    def lane(self, connections: int, seconds: float = _SECONDS) -> KubeApi:
+    def lane(self, connections: int, seconds: float = _SECONDS, may_send: Callable[[], bool] = lambda: True) -> KubeApi:
         """Return the same with connections of its own; a request may take so many seconds, the wait for one included.
 
         It is closed with this one.
         """
-        lane = KubeApi(self._cluster, connections=connections, seconds=seconds)
+        lane = KubeApi(self._cluster, connections=connections, seconds=seconds, may_send=may_send)
         self._lanes.append(lane)
         return lane
 
@@ -158,9 +167,12 @@ class KubeApi:
 
     async def _headers(self, what: str) -> CIMultiDict[str]:
         try:
-            return await self._cluster.headers()
+            headers = await self._cluster.headers()
         except (OSError, ValueError) as error:  # a token that cannot be read
             raise KubeError(0, Ours(f"{what}: no credential for the API server:", _brief(error))) from error
+        if not self._may_send():
+            raise KubeError(0, Ours(f"{what}: not sent: this process does not hold the Lease any more"))
+        return headers
 
     async def _connect_anew(self) -> None:
         """Make new connections where the cluster's configuration changed; requests under way end on the old ones."""

@@ -73,13 +73,13 @@ class Operator:
         if settings.leader_elect:
             self._lease = LeaseHolder(self._api.lane(_LEASE_CONNECTIONS), settings.operator_namespace, clock)
         metrics = Metrics(self._snapshot)
-        self._server = lanes(self._api, clock, metrics)
+        self._server = lanes(self._api, clock, metrics, self._leads)
         self._watcher = Watcher(cluster, self._server, settings.namespaces, clock, metrics)
         self._schema = SchemaWatch(self._server.lists)
         self._parts = wire(
             self._server,
             _rules(settings),
-            Watch(listing=lambda: not self._watcher.synced.is_set(), restart=self._watcher.restart),
+            Watch(lambda: not self._watcher.synced.is_set(), self._watcher.restart, self._leads),
             clock,
             metrics,
             redaction=redaction,
@@ -157,6 +157,9 @@ class Operator:
         end, dispatcher = self._clock() + seconds, self._parts.dispatcher
         while dispatcher.in_flight and self._clock() < end and self._readiness.leads():  # noqa: ASYNC110  # over in seconds
             await asyncio.sleep(0.02)
+
+    def _leads(self) -> bool:
+        return self._lease is None or self._lease.leads
 
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -71,10 +71,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Watch:
-    """What the parts need of the watch: whether the first list is still coming, and a way to begin it anew."""
+    """What the parts need of the process: whether the first list is still coming, and a way to begin the watch anew.
+
+    `leads` is asked before each call: a process that was frozen and has lost its Lease meanwhile calls nobody.
+    """
 
     listing: Callable[[], bool]
     restart: Callable[[], None]
+    leads: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,13 @@ class Parts:
     intake: Intake
 
 
-def lanes(api: KubeApi, clock: Clock, metrics: Metrics) -> ApiServer:
-    """Return the lanes to the API server, each with sockets of its own."""
-    events = EventRecorder(api.lane(_EVENT_CONNECTIONS), clock, lambda result: metrics.events.labels(result).inc())
-    return ApiServer(api, api.lane(_LIST_CONNECTIONS), api.lane(_STATUS_CONNECTIONS, _STATUS_SECONDS), events)
+def lanes(api: KubeApi, clock: Clock, metrics: Metrics, leads: Callable[[], bool]) -> ApiServer:
+    """Return the lanes to the API server, each with sockets of its own; only a process that leads writes."""
+    events = EventRecorder(
+        api.lane(_EVENT_CONNECTIONS, may_send=leads), clock, lambda result: metrics.events.labels(result).inc()
+    )
+    statuses = api.lane(_STATUS_CONNECTIONS, _STATUS_SECONDS, leads)
+    return ApiServer(api, api.lane(_LIST_CONNECTIONS), statuses, events)
 
 
 def wire(
@@ -113,7 +120,7 @@ def wire(
     make_client: MakeClient | None = None,
 ) -> Parts:
     """Make all parts; `make_client` makes the clients of clouds, those of the rules' allow-list by default."""
-    make_client = make_client or EvsClients(rules.allow, on_call=metrics.called)
+    make_client = make_client or EvsClients(rules.allow, on_call=metrics.called, may_send=watch.leads)
     registry = _registry(server, rules, clock, redaction, make_client, lambda: connections)
     store, scheduler = Store(clock, _warn_of_foreign_writes(clock)), Scheduler()
     statuses = _status_writer(server, store, metrics, clock, tracing, list_soon=lambda: resync.ask())
@@ -122,7 +129,7 @@ def wire(
     rescheduling = Rescheduling(store, scheduler, registry, calls := InFlightCalls(), due, clock)
     query = JobQuery(registry, durations, metrics, clock, calls, rescheduling.poll_again)
     reconciler = JobReconciler(scheduler, registry, query, due, rescheduling, statuses, metrics, clock, tracing)
-    dispatcher = _dispatcher(scheduler, reconciler, due, clock)
+    dispatcher = _dispatcher(scheduler, reconciler, due, clock, watch.leads)
     connections = _controller(server, rules, registry, rescheduling, clock, metrics)
     resync = Resync(server.lists, store, clock, rules.namespaces, watch.restart)
     on_event = connections.on_event
@@ -183,7 +190,9 @@ def _controller(
     return ConnectionController(server.reads, registry, rescheduling, clock, writer, rules.namespaces)
 
 
-def _dispatcher(scheduler: Scheduler, reconciler: JobReconciler, due: DueTimes, clock: Clock) -> Dispatcher:
+def _dispatcher(
+    scheduler: Scheduler, reconciler: JobReconciler, due: DueTimes, clock: Clock, leads: Callable[[], bool]
+) -> Dispatcher:
     return Dispatcher(
         scheduler,
         reconciler.work,
@@ -192,6 +201,7 @@ def _dispatcher(scheduler: Scheduler, reconciler: JobReconciler, due: DueTimes, 
         clock,
         look_at=due.look_at,
         on_fault=reconciler.stumbled,
+        may_work=leads,
     )
 
 

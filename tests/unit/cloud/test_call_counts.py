@@ -96,3 +96,25 @@ async def test_a_request_that_was_not_permitted_does_not_count() -> None:
         with pytest.raises(errors.EndpointRefused):
             await client.get_job(PROJECT, jobs.JOB_ID)
     assert calls.seen == []
+
+
+async def test_a_process_that_does_not_lead_any_more_neither_signs_in_nor_asks() -> None:
+    asked: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(503)
+
+    calls = Calls()
+    for credential in (Token("t"), Password("user", "secret", "domain", "https://iam.example.com/v3")):
+        auth = auth_for(credential, PROJECT, clock=lambda: datetime.now(UTC))
+        async with EvsClient(
+            "https://evs.example.com",
+            auth,
+            transport=httpx.MockTransport(answer),
+            on_call=calls,
+            may_send=lambda: False,
+        ) as client:
+            with pytest.raises(errors.Unreachable, match="does not hold the Lease any more"):
+                await client.get_job(PROJECT, jobs.JOB_ID)
+    assert (asked, calls.seen) == ([], [])

@@ -92,12 +92,14 @@ class Engine:
         self.scheduler = Scheduler()
         self.gates: dict[str, asyncio.Event] = {}
         self.worked: list[str] = []
+        self.leads = True
         self.dispatcher = Dispatcher(
             self.scheduler,
             self.work,
             self.route_of,
             lambda job, price: 10.0,
             self.clock,
+            may_work=lambda: self.leads,
             workers=workers,
         )
 
@@ -253,6 +255,15 @@ async def test_nothing_is_dispatched_once_it_is_stopping(running) -> None:  # ty
     engine = running(Engine({}))
     engine.dispatcher.stop()
     engine.scheduler.schedule(entry("late"), 1000.0)
+    await engine.settle()
+    assert engine.worked == []
+
+
+async def test_nothing_is_dispatched_by_a_process_that_does_not_lead_any_more(running) -> None:  # type: ignore[no-untyped-def]
+    engine = running(Engine({"ns": Budget(10, 10)}))
+    engine.leads = False
+    engine.scheduler.schedule(entry("late"), 1000.0)
+    engine.scheduler.schedule(entry("no-call", "free"), 1000.0)
     await engine.settle()
     assert engine.worked == []
 

@@ -52,6 +52,23 @@ async def test_a_request_in_a_lane_is_given_up_after_its_time_and_so_is_one_that
     assert all(isinstance(result, KubeError) and result.status == 0 for result in results)
 
 
+async def test_a_lane_that_may_not_send_sends_nothing_and_the_others_go_on(server: FakeApiServer, api: KubeApi) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"resourceVersion": "1"}})
+
+    server.answer = answer
+    leads = [True]
+    statuses = api.lane(2, may_send=lambda: leads[0])
+    await objects.apply_status(statuses, JOB, {}, "1")
+    leads[0] = False
+    for write in (objects.apply_status(statuses, JOB, {}, "1"), objects.delete(statuses, JOB, "uid")):
+        with pytest.raises(KubeError, match="not sent: this process does not hold the Lease any more") as refused:
+            await write
+        assert refused.value.status == 0
+    assert await api.request("GET", LEASE)
+    assert [asked.method for asked in server.asked] == ["PATCH", "GET"]
+
+
 NO_OBJECTS = ["", "<html>\nWelcome\n</html>", "[]", "null", "1", '"ok"', "[" * 100_000, "{", "\xff"]
 
 

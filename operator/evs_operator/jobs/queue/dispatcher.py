@@ -45,7 +45,7 @@ class Dispatcher:
     """Moves due entries into lanes and from there to workers.
 
     `route_of` names the lane of an entry, or None where it needs no call now. An entry that waits surfaces again at
-    `look_at`, to be routed anew.
+    `look_at`, to be routed anew. `may_work` is asked at each turn.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class Dispatcher:
         *,
         look_at: LookAt = lambda entry: None,
         on_fault: OnFault | None = None,
+        may_work: Callable[[], bool] = lambda: True,
         workers: int = WORKERS,
     ) -> None:
         self._scheduler = scheduler
         self._look_at = look_at
         self._on_fault = on_fault or _log_fault
+        self._may_work = may_work
         self._work = work
         self._route_of = route_of
         self._patience = patience
@@ -108,7 +110,7 @@ class Dispatcher:
     def turn(self) -> float:
         """Dispatch what may go now; return the seconds until something else may."""
         now = self._now()
-        if self._stopping:
+        if self._stopping or not self._may_work():
             return _IDLE
         came = [entry for entry in self._scheduler.pop_due(now) if not entry.place.busy and self._enqueue(entry, now)]
         while self._free and self._shared_busy < self._workers:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import aclosing
 
 from evs_operator.api.names import CLUSTER_EVS_CONNECTION
 from evs_operator.kube.api import KubeApi
@@ -71,10 +72,8 @@ async def watch(
 
     streams = [stream_of(kind, place) for kind, place in places]
     pulse.begin([stream.what for stream in streams])
-    try:
+    async with aclosing(logins):
         await _follow(streams, logins)
-    finally:
-        await logins.aclose()
 
 
 def _once_all_are_listed(
