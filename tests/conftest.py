@@ -43,7 +43,10 @@ def _end_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a program built with Go, and keep in one process what shares a costly fixture."""
     for item in items:
+        watched = "observability" in item.path.parts  # by one Prometheus, over a dozen operators
+        item.add_marker(pytest.mark.xdist_group("observability" if watched else str(item.path)))
         if _BUILT_WITH_GO & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.controlplane)
 
