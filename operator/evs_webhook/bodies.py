@@ -133,6 +133,8 @@ def _manifest(body: dict[str, Any], namespace: str, query: Query) -> Manifest:
         raise bad_request(f"metadata.namespace is not {namespace}, the namespace of the path")
     if metadata.get("generateName"):
         raise bad_request("metadata.generateName: write a name, so that sending it twice makes one EvsJob")
+    if metadata.get("resourceVersion"):
+        raise bad_request("metadata.resourceVersion: leave it out, as it is of the EvsJob that this was read from")
     name = metadata.get("name") or _name(query, spec["jobId"])
     if not isinstance(name, str) or not is_object_name(name):
         raise bad_request(f"metadata.name: {quoted(str(name))} cannot be the name of an EvsJob")

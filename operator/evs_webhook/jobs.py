@@ -26,6 +26,8 @@ _TRIES: Final = 5
 _PAGE: Final = 250
 MOST_LISTED: Final = 10_000
 _WRITER: Final = {"fieldManager": "evs-webhook"}
+_STRICT: Final = {**_WRITER, "fieldValidation": "Strict"}
+"""As kubectl does: a field that is misspelt is refused, and not left out in silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Jobs:
         for _ in range(_TRIES):
             try:
                 made = await self._api.request(
-                    caller, "POST", collection_path(EVS_JOB, namespace), params=_WRITER, content=wanted.content
+                    caller, "POST", collection_path(EVS_JOB, namespace), params=_STRICT, content=wanted.content
                 )
                 return _seen(made), True
             except Conflict as conflict:

@@ -251,6 +251,16 @@ BODIES: dict[str, tuple[bytes, dict[str, str], int]] = {
     "another kind": (b'{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}', {}, 400),
     "another namespace": (json.dumps({**MANIFEST, "metadata": {"namespace": "kube-system"}}).encode(), {}, 400),
     "a generated name": (json.dumps({**MANIFEST, "metadata": {"generateName": "a-"}}).encode(), {}, 400),
+    "read from a cluster": (
+        json.dumps({**MANIFEST, "metadata": {"name": "a", "resourceVersion": "5"}}).encode(),
+        {},
+        400,
+    ),
+    "a field that is not there": (
+        json.dumps({**MANIFEST, "spec": {"jobId": JOB_ID, "deadlineSecond": 5}}).encode(),
+        {},
+        422,
+    ),
     "a path as name": (json.dumps({**MANIFEST, "metadata": {"name": "../x"}}).encode(), {}, 400),
     "no spec": (json.dumps({**MANIFEST, "spec": None}).encode(), {}, 400),
     "one byte more than 1 MiB": (b'{"job_id": "' + b"a" * (1024 * 1024 - 13) + b'"}', {}, 413),
