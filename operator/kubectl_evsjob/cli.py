@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -39,9 +39,9 @@ Exit codes of a wait:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code of the process."""
     try:
-        code = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return USAGE
@@ -55,8 +55,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what reads the output has gone
+        _give_up(sys.stdout, sys.stderr)
         return _PIPE_CLOSED
+    except OSError as error:
+        _give_up(sys.stdout)
+        return _complain(f"the output cannot be written: {error.strerror}", USAGE)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run a command. Not by `cli.main`, which ends with 1 if a pipe is closed: for a wait a failed job."""
+    try:
+        with cli.make_context(PROGRAM, list(arguments)) as context:
+            code = cli.invoke(context)
+            return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+
+
+def _give_up(*streams: TextIO) -> None:
+    """Send what is still to be written nowhere, so that the end of the process does not stumble over it."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _complain(line: str, code: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
-from support.plugin import FakeCluster
+from support.plugin import PROGRAM, FakeCluster
 
 _COMMANDS = (
     ("create", "--job-id", "ff80808292ab11f5"),
@@ -115,3 +118,22 @@ def test_what_cannot_be_meant_is_refused_in_one_line_before_kubectl_is_asked(
     assert (done.returncode, done.stdout, cluster.calls) == (2, "", [])
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("get",), ("wait", "job"), ("explain", "job")], ids=" ".join)
+def test_output_that_cannot_be_written_is_no_failed_job(cluster: FakeCluster, command: tuple[str, ...]) -> None:
+    cluster.put("job", "job-succeeded")
+    words = [*PROGRAM, *command]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            words, env=cluster.environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: the output cannot be written: No space left on device\n")
+    assert "Traceback" not in done.stderr
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    closed = subprocess.run(words, env=cluster.environment, stdout=writer, stderr=subprocess.STDOUT, check=False)
+    os.close(writer)
+    assert closed.returncode == 141
