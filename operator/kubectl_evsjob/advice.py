@@ -19,8 +19,16 @@ _CREDENTIAL: Final = frozenset(
 _JOB: Final = frozenset((api.Reason.JOB_NOT_FOUND, api.Reason.JOB_RECORD_EXPIRED, api.Reason.WRONG_PROJECT))
 
 
-def next_steps(obj: Object) -> list[tuple[str, str]]:
-    """Return what to do and the command for it, the most useful first; the command is "" if none does it."""
+def next_steps(obj: Object, cluster: str = "") -> list[tuple[str, str]]:
+    """Return what to do and the command for it, the most useful first; the command is "" if none does it.
+
+    `cluster` is what commands have at their end to reach the cluster that the EvsJob is in.
+    """
+    steps = _steps(obj)
+    return [(what, f"{command}{cluster}" if command.startswith("kubectl ") else command) for what, command in steps]
+
+
+def _steps(obj: Object) -> list[tuple[str, str]]:
     namespace, name = key_of(obj)
     within = f" -n {namespace}" if namespace else ""
     match api.state(obj):

@@ -24,6 +24,8 @@ Object = dict[str, Any]
 
 _MOST_BYTES: Final = 8 << 20
 _CLUSTER: Final = "cluster/"
+_MARK: Final = "\ufeff"
+"""What Windows writes at the beginning of a text in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def _answer(file: str) -> Mapping[str, object]:
     where = "stdin" if file == "-" else file
     try:
         text = sys.stdin.read(_MOST_BYTES) if file == "-" else _start_of(Path(file))
-        answer = json.loads(text)
+        answer = json.loads(text.removeprefix(_MARK))
     except (OSError, UnicodeDecodeError) as error:
         raise PluginError(f"{where} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
     except (ValueError, RecursionError):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .documents import document
+from .documents import document, resource_name
 from .explanation import Explanation
 from .happenings import connection_of, events_of
-from .selection import Selection
+from .selection import Selection, name_of
 from .session import Session
 
 Object = Mapping[str, Any]
@@ -23,6 +23,9 @@ def explain(session: Session, selection: Selection) -> int:
         values = [each.value() for each in explanations]
         session.result(document(values[0] if len(selection.names) == 1 else values, session.output))
         return 0
+    if session.output == "name":
+        session.result(*(resource_name(name_of(obj)) for obj in objects))
+        return 0
     for at, each in enumerate(explanations):
         session.result(*([""] if at else []), *each.lines(session.out_look, session.width))
     return 0
@@ -34,4 +37,5 @@ def _explanation(session: Session, obj: Object) -> Explanation:
         connection=connection_of(session.kubectl, obj),
         events=events_of(session.kubectl, obj),
         now=datetime.now(UTC),
+        cluster=session.kubectl.cluster,
     )

@@ -41,19 +41,21 @@ class Explanation:
     connection: Connection
     events: Events
     now: datetime
+    cluster: str = ""
+    """What commands have at their end to reach the cluster."""
 
     def lines(self, look: Look, width: int | None) -> Iterator[str]:
         """Yield the explanation line by line."""
         row = row_of(self.obj, self.now, look)
         yield look.paint(f"{look.sign(row.state)} {row.name} {_VERDICTS[row.state]}", look.colour_of(row.state))
-        yield from _paragraphs([api.message(self.obj), self._job(row)], look, width)
+        yield from _paragraphs([api.job_view(self.obj).get("message", ""), self._job(row)], look, width)
         yield from _section("Why", self._why(), look, width)
         yield from self._failed(row, look, width)
         yield from _section("Connection", [f"{self.connection.name}: {self.connection.says}"], look, width)
         yield from _section("Last Events", self._last_events(), look, width)
         yield ""
         yield "Next"
-        for what, command in next_steps(self.obj):
+        for what, command in next_steps(self.obj, self.cluster):
             yield from _paragraphs([f"{what}:" if command else what], look, width)
             if command:
                 yield f"    {look.plain(harmless(command))}"
@@ -66,14 +68,14 @@ class Explanation:
             "namespace": metadata.get("namespace", ""),
             "name": metadata.get("name", ""),
             "state": api.state(self.obj).value,
-            "reason": api.reason(self.obj),
-            "message": api.message(self.obj),
+            "reason": api.job_view(self.obj).get("reason", ""),
+            "message": api.job_view(self.obj).get("message", ""),
             "failure": dict(api.failure(self.obj) or {}),
             "failedSubJobs": [dict(sub) for sub in api.sub_jobs(self.obj) if _is_failed(sub)],
             "connection": {"name": connection.name, "message": connection.says},
             "events": [event.value() for event in events.known],
             "eventsUnread": events.unread,
-            "next": [{"what": what, "command": command} for what, command in next_steps(self.obj)],
+            "next": [{"what": what, "command": command} for what, command in next_steps(self.obj, self.cluster)],
         }
 
     def _job(self, row: Row) -> str:

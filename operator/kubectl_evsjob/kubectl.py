@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ Object = dict[str, Any]
 
 JOBS: Final = "evsjobs.evs-operator.dev"
 _TIMEOUT_SECONDS: Final = 30
+_CLUSTER: Final = ("--context", "--kubeconfig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,17 @@ class Kubectl:
                 kept.append(flag)
             skip = flag == "--namespace"
         return Kubectl(self.binary, (*kept, "--namespace", namespace))
+
+    def hint(self, *words: str, namespace: str) -> str:
+        """Return a command to be pasted, for the cluster that is meant here and an object of that namespace."""
+        flags = self.within(namespace).flags if "--all-namespaces" in self.flags else self.flags
+        return shlex.join(("kubectl", *words, *flags))
+
+    @property
+    def cluster(self) -> str:
+        """The flags that say which cluster is meant, to be put after a command; "" without any."""
+        named = zip(self.flags, self.flags[1:], strict=False)
+        return "".join(f" {flag} {shlex.quote(value)}" for flag, value in named if flag in _CLUSTER)
 
     def namespace(self) -> str:
         """Return the namespace that commands are for; "" for all of them."""

@@ -143,7 +143,7 @@ def _message(obj: Object, status: Object, state: JobState) -> str:
     failed, total = _count(status, "failed"), _count(status, "total")
     if state is JobState.FAILED and failed and api.sub_jobs(obj):
         return f"{failed} of {total} sub-jobs failed"
-    return api.message(obj)
+    return api.job_view(obj).get("message", "")  # of a spec that was not looked at yet, not the words of the last one
 
 
 def _sub_row(sub: Object, now: datetime, clean: Callable[[object], str]) -> SubRow:

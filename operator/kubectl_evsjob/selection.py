@@ -50,6 +50,7 @@ class Selection:
 def selection_of(names: Iterable[str], selector: str | None, everywhere: bool, *, needed: bool = True) -> Selection:
     """Check what was asked for; names may be written as kubectl prints them, `evsjob.evs-operator.dev/NAME`."""
     plain = tuple(dict.fromkeys(map(_name, names)))
+    selector = selector if selector and selector.strip() else None  # `-l "$UNSET"` is no wish to suspend all
     if plain and selector is not None:
         raise PluginError("name EvsJobs or a --selector, not both", USAGE)
     if plain and everywhere:

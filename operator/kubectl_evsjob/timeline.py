@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from evs_operator import api
 
-from .documents import document
+from .documents import document, resource_name
 from .durations import precise
 from .happenings import Events, events_of
 from .layout import Cell, Column, lay_out
 from .look import DIM, Look
 from .model import mapping, moment, reason_of, sub_state
-from .selection import Selection, name_of
+from .selection import Selection, key_of, name_of
 from .session import Session
 from .text import harmless
 
@@ -46,6 +46,9 @@ def timeline(session: Session, selection: Selection) -> int:
     if session.output in ("json", "yaml"):
         values = [_value(obj, events) for obj, events in read]
         session.result(document(values[0] if len(selection.names) == 1 else values, session.output))
+        return 0
+    if session.output == "name":
+        session.result(*(resource_name(name_of(obj)) for obj in objects))
         return 0
     for at, (obj, events) in enumerate(read):
         if len(read) > 1:
@@ -139,6 +142,7 @@ def _lines(entries: list[Entry], look: Look, width: int | None) -> list[str]:
 def _value(obj: Object, events: Events) -> dict[str, Any]:
     entries = happened(obj, events)
     return {
+        "namespace": key_of(obj)[0],
         "name": name_of(obj),
         "timeline": [
             {

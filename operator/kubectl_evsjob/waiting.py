@@ -15,7 +15,7 @@ from .documents import document, listed, resource_name
 from .durations import age
 from .follow import Follow, Followed, Judge
 from .model import Object, mapping, row_of
-from .selection import Selection, name_of
+from .selection import Selection, key_of, name_of
 from .session import Session
 from .table import table
 from .tree import tree
@@ -59,7 +59,7 @@ def finish(session: Session, selection: Selection, follow: Follow, code: ExitCod
     if session.output or not patience.quiet:
         session.result(*_result(session, objects, single=len(selection.names) == 1))
     if code is not ExitCode.COMPLETE:
-        session.say(_why(code, follow.jobs, patience))
+        session.say(_why(session, code, follow.jobs, patience))
     return int(code)
 
 
@@ -108,28 +108,34 @@ def _result(session: Session, objects: list[Any], *, single: bool) -> list[str]:
     return tree(rows, session.out_look, width=session.width)
 
 
-def _why(code: ExitCode, jobs: Sequence[Followed], patience: Patience) -> str:
+def _why(session: Session, code: ExitCode, jobs: Sequence[Followed], patience: Patience) -> str:
     """Return one line: what happened, to which EvsJobs, and which command says more."""
     match code:
         case ExitCode.FAILED:
             failed = [job for job in jobs if job.wait.state is JobState.FAILED]
-            return f"failed: {_named(failed)}; to see why: kubectl evsjob explain {name_of(failed[0].obj)}"
+            return f"failed: {_named(session, failed)}; to see why: {_explain(session, failed[0])}"
         case ExitCode.ACTION_REQUIRED:
             stuck = [job for job in jobs if job.wait.state is JobState.ACTION_REQUIRED]
-            first = stuck[0].obj
-            return (
-                f"a person must act for {_named(stuck)}: {api.message(first)} (kubectl evsjob explain {name_of(first)})"
-            )
+            words = api.message(stuck[0].obj)
+            return f"a person must act for {_named(session, stuck)}: {words} ({_explain(session, stuck[0])})"
         case ExitCode.GONE:
             gone = [job for job in jobs if job.wait.gone]
-            return f"deleted before it ended: {_named(gone)}"
+            return f"deleted before it ended: {_named(session, gone)}"
         case ExitCode.TIME_OVER:
             open_ = [job for job in jobs if not job.wait.ended]
-            return f"time over after {age(patience.timeout or 0)}: {_named(open_)} has not ended; the job goes on"
+            return (
+                f"time over after {age(patience.timeout or 0)}: {_named(session, open_)} has not ended; the job goes on"
+            )
         case _:
             return "interrupted: nobody waits any more, the jobs go on"
 
 
-def _named(jobs: Sequence[Followed]) -> str:
-    names = [name_of(job.obj) for job in jobs[:_MOST_NAMED]]
+def _explain(session: Session, job: Followed) -> str:
+    namespace, name = key_of(job.obj)
+    return session.kubectl.hint("evsjob", "explain", name, namespace=namespace)
+
+
+def _named(session: Session, jobs: Sequence[Followed]) -> str:
+    keys = [key_of(job.obj) for job in jobs[:_MOST_NAMED]]
+    names = ["/".join(key) if session.everywhere else key[1] for key in keys]
     return ", ".join(names) + (f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else "")

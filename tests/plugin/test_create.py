@@ -24,6 +24,11 @@ def test_an_answer_of_the_cloud_becomes_an_evsjob_that_is_called_as_its_job(
     assert (again.returncode, again.stdout) == (0, f"evsjob.evs-operator.dev/{_ID.lower()} unchanged\n")
 
 
+def test_a_file_that_windows_wrote_is_read(cluster: FakeCluster, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_text(json.dumps({"job_id": _ID}), encoding="utf-8-sig")
+    assert cluster.call("create", "-f", str(tmp_path / "answer")).returncode == 0
+
+
 def test_all_that_can_be_said_of_an_evsjob_stands_in_it(cluster: FakeCluster, tmp_path: Path) -> None:
     (tmp_path / "answer").write_text(json.dumps({"job_id": _ID}))
     flags = ["--connection", "cluster/shared", "--project-id", "0" * 32, "--deadline", "15m", "--ttl", "1d"]
@@ -71,7 +76,8 @@ def test_a_name_that_follows_something_else_is_not_taken(
         ("[" * 100_000, "stdin is no JSON: "),
         ("[1]", "stdin is no JSON object: "),
         ('{"order_id": "CS22"}', "a prepaid order has no job"),
-        ('{"error": {"code": "EVS.5413"}}', "EVS refused the operation"),
+        ('{"error": {"code": "EVS.5413"}}', "EVS refused the operation: EVS.5413"),
+        ('{"badRequest": {"message": "\\u001b[31mno"}}', "EVS refused the operation: \\x1b[31mno"),
         ('{"job_id": "../x"}', "spec.jobId: write the job id of the EVS answer"),
         ('{"kind": "EvsJob"}', "stdin is an EvsJob already: kubectl apply -f -"),
     ],

@@ -97,6 +97,8 @@ def test_a_name_that_is_not_there_is_named_with_its_namespace(cluster: FakeClust
         ("wait", "--nonsense"),
         ("wait", "evsconnection/default"),
         ("wait", "job", "-l", "a=b"),
+        ("wait", "-l", ""),
+        ("suspend", "-l", " "),
         ("wait", "job", "-A"),
         ("wait", "job", "--timeout", "soon"),
         ("get", "--state", "broken"),

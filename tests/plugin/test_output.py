@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -183,3 +184,35 @@ def test_help_takes_less_than_a_tenth_of_a_second(cluster: FakeCluster) -> None:
         spent = after.children_user - before.children_user + after.children_system - before.children_system
         best = min(best, spent, took)
     assert best < 0.1
+
+
+@pytest.mark.parametrize("command", ["get", "wait", "explain", "timeline", "resume"])
+def test_names_are_all_that_is_printed_if_names_are_asked_for(cluster: FakeCluster, command: str) -> None:
+    cluster.put("job", "job-succeeded")
+    assert cluster.call(command, "job", "-o", "name").stdout == "evsjob.evs-operator.dev/job\n"
+
+
+@pytest.mark.parametrize("state", ["job-failed", "job-failed-batch"])
+@pytest.mark.parametrize("flags", [(), ("-n", "demo"), ("--context", "a b", "--kubeconfig", "/k")], ids=" ".join)
+def test_the_commands_that_it_names_reach_the_cluster_and_namespace_that_were_asked(
+    cluster: FakeCluster, state: str, flags: tuple[str, ...]
+) -> None:
+    cluster.put("job", state)
+    named = cluster.call("wait", "job", *flags).stderr.splitlines()[-1].partition("kubectl ")[2]
+    words = [{"-n": "--namespace"}.get(word, word) for word in flags]
+    assert shlex.split(named) == ["evsjob", "explain", "job", *words]
+    commands = [
+        step["command"] for step in json.loads(cluster.call("explain", "job", *flags, "-o", "json").stdout)["next"]
+    ]
+    for command in filter(None, commands):
+        assert command.startswith("evs-operator ") or set(words) - {"--namespace", "demo"} <= set(shlex.split(command))
+
+
+def test_a_spec_that_was_not_looked_at_yet_has_not_the_words_of_the_last_one(cluster: FakeCluster) -> None:
+    cluster.put("job", "job-failed", observedGeneration=0)
+    said = json.loads((cluster.directory / "job.json").read_text())["status"]["conditions"]
+    words = {condition["message"] for condition in said}
+    for command in (("get",), ("explain", "job")):
+        shown = cluster.call(*command).stdout
+        assert "has not looked at this spec yet" in shown
+        assert not [each for each in words if each and f"  {each}" in shown]

@@ -18,6 +18,7 @@ from .spec import ConnectionRef, SpecError, parse_spec
 Manifest = dict[str, Any]
 
 _NO_JOB: Final = "the answer has no job_id"
+_MOST_QUOTED: Final = 100
 
 
 def evs_job(
@@ -64,9 +65,20 @@ def job_id_of(answer: Mapping[str, object]) -> str:
         return job_id
     if answer.get("order_id"):
         raise SpecError(f"{_NO_JOB}, but an order_id: a prepaid order has no job, look at the order")
-    if answer.get("error") or answer.get("error_code") or answer.get("code"):
-        raise SpecError(f"{_NO_JOB}: EVS refused the operation, look at the error in the answer")
+    if refusal := _refusal(answer):
+        raise SpecError(f"{_NO_JOB}: EVS refused the operation: {refusal}")
     raise SpecError(f"{_NO_JOB}: pass the JSON object that EVS answered to the disk operation")
+
+
+def _refusal(answer: Mapping[str, object]) -> str:
+    """Return code and message of an error; the gateway, EVS and OpenStack (`{"badRequest": {…}}`) each have a form."""
+    inner = next((value for value in answer.values() if isinstance(value, Mapping)), {}) if len(answer) == 1 else {}
+    for error in (answer, inner):
+        code = error.get("error_code") or error.get("code")
+        message = error.get("error_msg") or error.get("message")
+        if code or (message and error is inner):
+            return " ".join(str(part)[:_MOST_QUOTED] for part in (code, message) if part)
+    return "look at the error in the answer" if answer.get("error") else ""
 
 
 def access_key(secret: str) -> Manifest:
