@@ -157,6 +157,7 @@ def test_a_job_without_a_project_says_where_to_write_one(
 
 
 def test_check_names_each_thing_and_fails_where_one_is_missing(crds: ControlPlane, namespace: str) -> None:
+    crds.kubectl("delete", "clusterevsconnections", "--all")  # of other tests
     where = ("--namespace", namespace, "--operator-namespace", namespace)  # no other test has left its Lease there
     good = _run("check", "--kubeconfig", str(crds.admin_kubeconfig), *where)
     assert good.returncode == 0, good.stdout + good.stderr

@@ -32,6 +32,7 @@ from kubectl_evsjob.cli import main
 PROGRAM = (sys.executable, "-m", "kubectl_evsjob")
 _ROOT = Path(__file__).parents[2]
 _STATES = _ROOT / "tests" / "golden" / "states"
+_FRAME_BEGINS, _FRAME_ENDS = b"\x1b[2K", b"\x1b[J"
 _WAIT_SECONDS = 30.0
 
 
@@ -223,12 +224,16 @@ class Terminal:
         return lines
 
     def until(self, test: Callable[[list[str]], bool], seconds: float = _WAIT_SECONDS) -> list[str]:
-        """Return the lines of the screen once they pass the test."""
+        """Return the lines of the screen once they pass the test, and the frame that is being drawn is drawn whole."""
         end = time.monotonic() + seconds
-        while not test(self.lines):
+        while not (self._drawn_whole() and test(self.lines)):
             assert time.monotonic() < end, "\n".join(self.lines)
             self._read(0.1)
         return self.lines
+
+    def _drawn_whole(self) -> bool:
+        """Return whether nothing of a frame is missing: it begins with a cleared line and ends by clearing below."""
+        return self.raw.rfind(_FRAME_BEGINS) <= self.raw.rfind(_FRAME_ENDS)
 
     def shows(self, pattern: str) -> list[str]:
         """Return the lines of the screen once one of them matches."""
