@@ -9,6 +9,7 @@ from typing import Any
 from .documents import document, resource_name
 from .explanation import Explanation
 from .happenings import connection_of, events_of
+from .model import of_its_job
 from .selection import Selection, name_of
 from .session import Session
 
@@ -33,7 +34,7 @@ def explain(session: Session, selection: Selection) -> int:
 
 def _explanation(session: Session, obj: Object) -> Explanation:
     return Explanation(
-        obj=obj,
+        obj=of_its_job(obj),
         connection=connection_of(session.kubectl, obj),
         events=events_of(session.kubectl, obj),
         now=datetime.now(UTC),

@@ -70,6 +70,7 @@ def row_of(obj: Object, now: datetime, look: Look) -> Row:
     def clean(text: object) -> str:
         return look.plain(harmless(text)) if isinstance(text, str) else ""
 
+    obj = of_its_job(obj)
     metadata, spec, status = (mapping(obj.get(part)) for part in ("metadata", "spec", "status"))
     state = api.state(obj)
     used = mapping(status.get("connection")) or mapping(spec.get("connectionRef"))
@@ -86,11 +87,17 @@ def row_of(obj: Object, now: datetime, look: Look) -> Row:
         volumes=" ".join(map(clean, api.volume_ids(obj))),
         duration=clean(_duration(obj, status, state, now)),
         age=age((now - made).total_seconds()) if made else "",
-        reason=clean(api.reason(obj)),
+        reason=clean(api.job_view(obj).get("reason")),
         message=clean(_message(obj, status, state)),
         sub_jobs=tuple(_sub_row(sub, now, clean) for sub in api.sub_jobs(obj)),
         omitted=_count(status, "omitted"),
     )
+
+
+def of_its_job(obj: Object) -> Object:
+    """Return an EvsJob as it is; without a status that is still about another job than the spec asks for."""
+    found = mapping(obj.get("status")).get("jobId")
+    return obj if found in (None, mapping(obj.get("spec")).get("jobId")) else {**obj, "status": {}}
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -216,3 +216,13 @@ def test_a_spec_that_was_not_looked_at_yet_has_not_the_words_of_the_last_one(clu
         shown = cluster.call(*command).stdout
         assert "has not looked at this spec yet" in shown
         assert not [each for each in words if each and f"  {each}" in shown]
+
+
+@pytest.mark.parametrize("command", [("get", "-o", "wide"), ("explain", "job"), ("explain", "job", "-o", "json")])
+def test_the_results_of_a_job_are_not_shown_for_the_one_that_is_asked_for_next(
+    cluster: FakeCluster, command: tuple[str, ...]
+) -> None:
+    cluster.put("job", "job-failed-batch", jobId="the-job-before", observedGeneration=0)
+    shown = cluster.call(*command).stdout
+    assert "Pending" in shown or "has not been asked for yet" in shown
+    assert not [each for each in ("FAIL", "EVS.1042", "00000001-0000", "31.1s", "2/2") if each in shown]
