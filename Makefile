@@ -26,7 +26,7 @@ demo: venv ## A real API server, the EVS simulator and the operator: watch EvsJo
 .PHONY: test
 test: venv ## All tests, also against a real API server; it and helm are built once.
 	@$(CONTROLPLANE) build >/dev/null
-	$(BIN)/pytest -m 'not image' $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m 'not image' $(ARGS)
 
 .PHONY: test-fast
 test-fast: venv ## The tests that need no API server, on all cores.
