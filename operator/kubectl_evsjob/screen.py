@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self, TextIO
 
@@ -52,8 +54,10 @@ class Screen:
         """Draw a frame over the last one; no line is wider than the terminal."""
         columns = self.size()[0]
         # A line is cleared before it is written: after its last column a terminal would clear the last letter.
-        self._write(self._up(columns) + "".join(f"{_CLEAR_LINE}{line}\n" for line in lines) + _CLEAR_BELOW)
-        self._widths, self._drawn_at = tuple(width(_COLOUR.sub("", line)) for line in lines), columns
+        frame = self._up(columns) + "".join(f"{_CLEAR_LINE}{line}\n" for line in lines) + _CLEAR_BELOW
+        with _undisturbed():
+            self._write(frame)
+            self._widths, self._drawn_at = tuple(width(_COLOUR.sub("", line)) for line in lines), columns
 
     def clear(self) -> None:
         """Take the last frame away."""
@@ -70,6 +74,19 @@ class Screen:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait: between a frame and the note of its height it would have the next one drawn below."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def terminal_size(stream: TextIO) -> tuple[int, int]:

@@ -33,7 +33,7 @@ def plugin(crds: ControlPlane, namespace: str) -> Plugin:
 def test_the_exit_code_says_how_it_ended_and_the_last_line_why(plugin: Plugin) -> None:
     ways: list[tuple[list[str], tuple[str, ...], int, str]] = [
         (["job-succeeded"], (), 0, r"good Complete createVolume succeeded in 31.1s$"),
-        (["job-failed"], (), 1, r"^failed: bad; to see why: kubectl evsjob explain bad$"),
+        (["job-failed"], (), 1, r"^failed: bad; to see why: kubectl evsjob explain bad --namespace test-\d+$"),
         (["job-succeeded", "sub-job-failed"], (), 1, r"^failed: half; "),
         (["job-succeeded", "job-succeeded-batch"], (), 0, r"Complete"),
         (["job-succeeded", "unauthorized"], (), 3, r"^a person must act for stuck: HTTP 401 "),

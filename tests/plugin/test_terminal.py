@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import signal
 from typing import Any
 
 import pytest
 
+from kubectl_evsjob.screen import Screen
 from support.plugin import FakeCluster
 
 _FAILED = "job-running-batch-with-a-failed-sub-job"
@@ -219,3 +222,18 @@ def test_get_watch_draws_its_table_over_itself(cluster: FakeCluster) -> None:
         assert len(terminal.until(lambda lines: len(lines) == 2)) == 2
         terminal.press_ctrl_c()
         assert terminal.ended() == 130
+
+
+def test_a_ctrl_c_while_a_frame_is_written_does_not_have_the_next_one_drawn_below() -> None:
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            if "first" in text:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().write(text)
+
+    stream = Interrupted()
+    screen = Screen(stream, {})
+    with pytest.raises(KeyboardInterrupt):
+        screen.draw(["first", "second"])
+    screen.draw(["third"])
+    assert stream.getvalue().endswith("\r\x1b[2A\x1b[2Kthird\n\x1b[J")
