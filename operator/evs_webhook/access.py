@@ -21,6 +21,7 @@ from evs_operator import __version__
 from evs_operator.api.stored import mapping
 from evs_operator.kube.api import ANSWER_BYTES, AnswerTooLargeError, KubeError, object_of, read_content, retry_seconds
 from evs_operator.kube.config.cluster import Cluster
+from evs_operator.kube.config.sockets import Sockets
 
 from .problems import Problem, not_now, unauthorized
 
@@ -61,14 +62,11 @@ class CallerApi:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._generation = cluster.generation
-        self._session = cluster.session_for_others(connections=_CONNECTIONS, timeout=_TIMEOUT)
-        self._replaced: list[aiohttp.ClientSession] = []
+        self._sockets = Sockets(cluster, lambda: cluster.session_for_others(connections=_CONNECTIONS, timeout=_TIMEOUT))
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for session in (*self._replaced, self._session):
-            await session.close()
+        await self._sockets.aclose()
 
     async def request(
         self,
@@ -81,16 +79,13 @@ class CallerApi:
         content_type: str = "application/json",
     ) -> dict[str, object]:
         """Send one request and return the JSON object of a 2xx answer; AnswerTooLargeError for one beyond 8 MiB."""
-        if self._generation != self._cluster.generation:
-            await self._connect_anew()
+        session = await self._sockets.session()
         headers = {"Authorization": f"Bearer {caller.token}", "Accept": "application/json", "User-Agent": _AGENT}
         if content is not None:
             headers["Content-Type"] = content_type
         url = f"{self._cluster.server}{path}{f'?{urlencode(params)}' if params else ''}"
         try:
-            async with self._session.request(
-                method, url, data=content, headers=headers, allow_redirects=False
-            ) as response:
+            async with session.request(method, url, data=content, headers=headers, allow_redirects=False) as response:
                 body = await read_content(response, ANSWER_BYTES)
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
         except TimeoutError:
@@ -105,14 +100,6 @@ class CallerApi:
             return object_of(body, method)
         except KubeError:
             raise not_now(503, "something else answers in place of the API server", _RETRY) from None
-
-    async def _connect_anew(self) -> None:
-        """Make new connections if the cluster's configuration changed; requests in flight end on the old ones."""
-        self._generation = self._cluster.generation
-        replaced, self._replaced = self._replaced, [self._session]
-        self._session = self._cluster.session_for_others(connections=_CONNECTIONS, timeout=_TIMEOUT)
-        for session in replaced:
-            await session.close()
 
 
 def _problem_of(status: int, body: bytes | None, retry_after: float) -> Problem:

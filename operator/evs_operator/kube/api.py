@@ -18,6 +18,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from evs_operator.kube.config.cluster import Cluster
+from evs_operator.kube.config.sockets import Sockets
 from evs_operator.observe.wording import Ours
 
 from .encoding import encoded
@@ -81,13 +82,10 @@ class KubeApi:
     ) -> None:
         self._cluster = cluster
         self._may_send = may_send
-        self._connections = connections
-        self._timeout = aiohttp.ClientTimeout(total=seconds, connect=_CONNECT)
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=_CONNECT)
+        self._sockets = Sockets(cluster, lambda: cluster.session(connections=connections, timeout=timeout))
         self._lanes: list[KubeApi] = []
         self._answered_at = time.monotonic()
-        self._generation = cluster.generation
-        self._session = cluster.session(connections=connections, timeout=self._timeout)
-        self._replaced: list[aiohttp.ClientSession] = []
 
     def lane(self, connections: int, seconds: float = _SECONDS, may_send: Callable[[], bool] = lambda: True) -> KubeApi:
         """Return the same with connections of its own; a request may take so many seconds, the wait for one included.
@@ -107,8 +105,7 @@ class KubeApi:
         """Close all connections."""
         for lane in self._lanes:
             await lane.aclose()
-        for session in (*self._replaced, self._session):
-            await session.close()
+        await self._sockets.aclose()
 
     async def request(
         self,
@@ -138,14 +135,13 @@ class KubeApi:
         """Send one request; raises AnswerTooLargeError where a 2xx answer has more than `most` bytes."""
         headers = await self._headers(f"{method} {path}")
         headers["Accept"] = accept
-        if self._generation != self._cluster.generation:
-            await self._connect_anew()
+        session = await self._sockets.session()
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
             data = encoded(body)
         url = f"{self._cluster.server}{path}" + (f"?{urlencode(params)}" if params else "")
-        ask = self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
+        ask = session.request(method, url, data=data, headers=headers, allow_redirects=False)
         try:
             async with ask as response:
                 content = await read_content(response, most)
@@ -173,14 +169,6 @@ class KubeApi:
         if not self._may_send():
             raise KubeError(0, Ours(f"{what}: not sent: this process does not hold the Lease any more"))
         return headers
-
-    async def _connect_anew(self) -> None:
-        """Make new connections where the cluster's configuration changed; requests under way end on the old ones."""
-        self._generation = self._cluster.generation
-        replaced, self._replaced = self._replaced, [self._session]
-        self._session = self._cluster.session(connections=self._connections, timeout=self._timeout)
-        for session in replaced:
-            await session.close()
 
 
 async def read_content(response: aiohttp.ClientResponse, most: int) -> bytes | None:

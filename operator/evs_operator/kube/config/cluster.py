@@ -87,13 +87,7 @@ class Cluster:
 
     def session(self, *, connections: int, timeout: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientSession:
         """Return connections on this way, as it is now."""
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=self.tls()),
-            timeout=timeout or aiohttp.ClientTimeout(),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            proxy=self._way.proxy,
-        )
+        return _session(self._way, self.tls(), connections, timeout or aiohttp.ClientTimeout())
 
     @property
     def trusted(self) -> bool:
@@ -103,13 +97,7 @@ class Cluster:
     def session_for_others(self, *, connections: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
         """Return connections on which nothing says who we are: the requests are somebody else's, with their token."""
         way = self._way.for_others()
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=way.tls()),
-            timeout=timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            proxy=way.proxy,
-        )
+        return _session(way, way.tls(), connections, timeout)
 
     async def login(self) -> Login:
         """Return the same as a session for kopf, whose own would be stricter with certificates than ours."""
@@ -155,6 +143,16 @@ class Login(kopf.AiohttpSession):
         return isinstance(other, Login) and (self.server, self.credential) == (other.server, other.credential)
 
     __hash__ = None  # type: ignore[assignment]  # never a key
+
+
+def _session(way: Way, tls: ssl.SSLContext, connections: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, ssl=tls),
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        proxy=way.proxy,
+    )
 
 
 async def load_cluster(
