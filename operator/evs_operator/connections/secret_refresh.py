@@ -1,7 +1,7 @@
 """Reads the Secrets of connections beside the rounds, so that one read that hangs delays nothing else.
 
-Called in each round of `connections`; `rounds` says whose turn it is. Reads under way are bounded, for each namespace
-and in all. What a read finds is the business of whoever is called for it.
+Called in each round of `controller`; `refresh_order` says whose turn it is. Reads under way are bounded, for each
+namespace and in all. What a read finds is the business of whoever is called for it.
 """
 
 from __future__ import annotations

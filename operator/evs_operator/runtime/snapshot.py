@@ -13,15 +13,12 @@ from typing import TypeVar
 from evs_operator.api.reading import JobState
 from evs_operator.clock import Clock
 from evs_operator.connections.connection import Connection, short_name
-from evs_operator.connections.registry import ConnectionRegistry
 from evs_operator.core.phase import INVALID_SPEC, PENDING, Phase
 from evs_operator.jobs.entry import Entry
-from evs_operator.jobs.queue.dispatcher import Dispatcher
-from evs_operator.jobs.queue.scheduler import Scheduler
-from evs_operator.jobs.resync import Resync
-from evs_operator.jobs.store import Store
 from evs_operator.observe.metrics import BudgetNow, Snapshot
 from evs_operator.observe.wording import Ours
+
+from .wiring import Parts
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -29,29 +26,19 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def take_snapshot(
-    *,
-    store: Store,
-    scheduler: Scheduler,
-    dispatcher: Dispatcher,
-    registry: ConnectionRegistry,
-    resync: Resync,
-    clock: Clock,
-    leads: bool,
-    works: bool,
-) -> Snapshot:
+def take_snapshot(parts: Parts, clock: Clock, *, leads: bool, works: bool) -> Snapshot:
     """Return what is the case now; `works` is false until the first list is complete: nothing is late before that."""
     now = clock()
-    phases = Counter(_each(_phase, store))
+    phases = Counter(_each(_phase, parts.store))
     jobs: Counter[str] = Counter()
     acting: Counter[str] = Counter()
     for phase, number in phases.items():
         jobs[phase.state] += number
         if phase.job_state is JobState.ACTION_REQUIRED:
             acting[phase.reason] += number
-    connections = list(registry)
-    dues = [due for due in (dispatcher.oldest_due(), scheduler.next_due()) if due is not None]
-    verified = resync.verified
+    connections = list(parts.registry)
+    dues = [due for due in (parts.dispatcher.oldest_due(), parts.scheduler.next_due()) if due is not None]
+    verified = parts.resync.verified
 
     def time_of_day(moment: float) -> float:
         """Turn a moment of the operator's clock into the time of day that Prometheus compares it with."""
@@ -64,9 +51,9 @@ def take_snapshot(
         blocked=[refusal for refusal in _each(_blocked, connections) if refusal],
         budgets=list(_each(lambda connection: _budget(connection, now), connections)),
         oldest_due=max([now - due for due in dues] + [0.0]) if works else 0.0,
-        last_turn=time_of_day(dispatcher.last_turn) if works else None,
+        last_turn=time_of_day(parts.dispatcher.last_turn) if works else None,
         store_verified=None if verified is None else time_of_day(verified),
-        watch_events=store.received,
+        watch_events=parts.store.received,
         leads=leads,
     )
 

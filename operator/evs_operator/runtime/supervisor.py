@@ -73,13 +73,17 @@ class Operator:
         if settings.leader_elect:
             self._lease = LeaseHolder(self._api.lane(_LEASE_CONNECTIONS), settings.operator_namespace, clock)
         metrics = Metrics(self._snapshot)
-        self._server = lanes(self._api, clock, metrics, self._leads)
+        self._server = lanes(self._api, clock, metrics, lambda: self._readiness.leads())
         self._watcher = Watcher(cluster, self._server, settings.namespaces, clock, metrics)
         self._schema = SchemaWatch(self._server.lists)
         self._parts = wire(
             self._server,
             _rules(settings),
-            Watch(lambda: not self._watcher.synced.is_set(), self._watcher.restart, self._leads),
+            Watch(
+                listing=lambda: not self._watcher.synced.is_set(),
+                restart=self._watcher.restart,
+                leads=lambda: self._readiness.leads(),
+            ),
             clock,
             metrics,
             redaction=redaction,
@@ -158,26 +162,14 @@ class Operator:
         while dispatcher.in_flight and self._clock() < end and self._readiness.leads():  # noqa: ASYNC110  # over in seconds
             await asyncio.sleep(0.02)
 
-    def _leads(self) -> bool:
-        return self._lease is None or self._lease.leads
-
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
 
     def _snapshot(self) -> Snapshot:
-        parts = self._parts
-        return take_snapshot(
-            store=parts.store,
-            scheduler=parts.scheduler,
-            dispatcher=parts.dispatcher,
-            registry=parts.registry,
-            resync=parts.resync,
-            clock=self._clock,
-            leads=self._readiness.leads(),
-            works=self._watcher.synced.is_set(),
-        )
+        leads, works = self._readiness.leads(), self._watcher.synced.is_set()
+        return take_snapshot(self._parts, self._clock, leads=leads, works=works)
 
 
 def _rules(settings: Settings) -> Rules:

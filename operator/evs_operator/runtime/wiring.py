@@ -123,7 +123,7 @@ def wire(
     make_client = make_client or EvsClients(rules.allow, on_call=metrics.called, may_send=watch.leads)
     registry = _registry(server, rules, clock, redaction, make_client, lambda: connections)
     store, scheduler = Store(clock, _warn_of_foreign_writes(clock)), Scheduler()
-    statuses = _status_writer(server, store, metrics, clock, tracing, list_soon=lambda: resync.ask())
+    statuses = StatusWriter(server.statuses, store, metrics, clock, server.events, tracing, lambda: resync.ask())
     durations, warm_start = Durations(), WarmStart()
     due = DueTimes(clock, durations, statuses.subject_of)
     rescheduling = Rescheduling(store, scheduler, registry, calls := InFlightCalls(), due, clock)
@@ -170,12 +170,6 @@ def _registry(
         on_foreign=lambda connection, metadata: controller().overwritten(connection, metadata),
         on_healed=lambda key, project_id: controller().poll_healed(key, project_id),
     )
-
-
-def _status_writer(
-    server: ApiServer, store: Store, metrics: Metrics, clock: Clock, tracing: Tracing, list_soon: Callable[[], None]
-) -> StatusWriter:
-    return StatusWriter(server.statuses, store, metrics, clock, server.events, tracing, list_soon)
 
 
 def _controller(

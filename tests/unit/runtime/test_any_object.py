@@ -67,16 +67,7 @@ BODY = st.fixed_dictionaries({"metadata": METADATA}, optional={"spec": SPEC | JS
 
 
 def snapshot_of(world: EngineWorld) -> Snapshot:
-    return snapshot.take_snapshot(
-        store=world.store,
-        scheduler=world.scheduler,
-        dispatcher=world.dispatcher,
-        registry=world.registry,
-        resync=world.parts.resync,
-        clock=world.clock,
-        leads=True,
-        works=True,
-    )
+    return snapshot.take_snapshot(world.parts, world.clock, leads=True, works=True)
 
 
 @settings(
