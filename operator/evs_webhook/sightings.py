@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evs_operator.api import JobView, job_view
-from evs_operator.api.stored import mapping
+from evs_operator.api.stored import mapping, newer_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,7 @@ class Sighting:
 
     def newer_than(self, other: Sighting) -> bool:
         """Return whether this version of the same object came after the other."""
-        if self.version.isdecimal() and other.version.isdecimal():
-            return int(self.version) > int(other.version)
-        return self.version != other.version
+        return newer_version(self.version, other.version)
 
 
 def sighting_of(obj: Mapping[str, object]) -> Sighting:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from evs_operator import api
 from evs_operator.api import JobState
+from evs_operator.api.stored import mapping
 
-from .model import mapping
 from .selection import key_of
 
 Object = Mapping[str, Any]

@@ -9,10 +9,10 @@ from typing import Any
 
 from evs_operator import api
 from evs_operator.api import JobState
+from evs_operator.api.stored import mapping
 
 from .documents import document, listed, resource_name
 from .kubectl import JOBS
-from .model import mapping
 from .selection import Selection, key_of, name_of
 from .session import Session
 from .waiting import Patience, wait_for_echo

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from evs_operator import api
+from evs_operator.api.stored import mapping
 
 from .documents import document, resource_name
 from .errors import Cause, KubectlError, PluginError
 from .kubectl import JOBS
-from .model import mapping
 from .selection import Selection, missing
 from .session import Session
 from .text import harmless

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from evs_operator import api
+from evs_operator.api.stored import mapping
 
 from .errors import Cause, KubectlError
 from .kubectl import Kubectl
-from .model import mapping, moment
+from .model import moment
 from .selection import key_of
 
 Object = Mapping[str, Any]

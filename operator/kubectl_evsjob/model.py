@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from evs_operator import api
 from evs_operator.api import JobState
+from evs_operator.api.conditions import parse_timestamp
+from evs_operator.api.stored import mapping
 
 from .durations import age, precise
 from .look import Look
@@ -100,20 +102,9 @@ def of_its_job(obj: Object) -> Object:
     return obj if found in (None, mapping(obj.get("spec")).get("jobId")) else {**obj, "status": {}}
 
 
-def mapping(value: object) -> Mapping[str, Any]:
-    """Return a value if it is an object of JSON, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
 def moment(text: object) -> datetime | None:
     """Return the time that an RFC 3339 text names; None for anything else."""
-    if not isinstance(text, str):
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parse_timestamp(text) if isinstance(text, str) else None
 
 
 def reason_of(fail_reason: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from evs_operator.api.stored import mapping
+
 from .errors import NOT_FOUND, USAGE, Cause, KubectlError, PluginError
 from .kubectl import JOBS, Kubectl
-from .model import mapping
 
 Object = dict[str, Any]
 Key = tuple[str, str]

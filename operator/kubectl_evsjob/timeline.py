@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from evs_operator import api
+from evs_operator.api.stored import mapping
 
 from .documents import document, resource_name
 from .durations import precise
 from .happenings import Events, events_of
 from .layout import Cell, Column, lay_out
 from .look import DIM, Look
-from .model import mapping, moment, reason_of, sub_state
+from .model import moment, reason_of, sub_state
 from .selection import Selection, key_of, name_of
 from .session import Session
 from .text import harmless

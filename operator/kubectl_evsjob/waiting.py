@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from evs_operator import api
 from evs_operator.api import ExitCode, JobState, JobWait
+from evs_operator.api.stored import mapping
 
 from .documents import document, listed, resource_name
 from .durations import age
 from .follow import Follow, Followed, Judge
-from .model import Object, mapping, row_of
+from .model import Object, row_of
 from .selection import Selection, key_of, name_of
 from .session import Session
 from .table import table

@@ -56,6 +56,14 @@ def mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
+def newer_version(one: str, other: str) -> bool:
+    """Return whether a resourceVersion came after another; of versions that are no numbers each is news."""
+    try:
+        return int(one) > int(other)
+    except ValueError:
+        return one != other
+
+
 def _status(raw: object, readers: Mapping[str, _Reader], own: tuple[str, ...]) -> dict[str, object]:
     if type(raw) is not dict and not isinstance(raw, Mapping):
         return {}

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 from .reading import JobState, is_current, message, reason, state
 from .reasons import Reason
 from .status import Failure
-from .stored import MOST_TEXT, job_status
+from .stored import MOST_TEXT, job_status, mapping
 
 _NOT_SEEN: Final = "the operator has not looked at this spec yet"
 _RESULTS: Final = (
@@ -59,7 +59,7 @@ class JobView(TypedDict):
 
 def job_view(obj: Mapping[str, Any]) -> JobView:
     """Return the view of an EvsJob as the API server returned it; what is missing or malformed reads as absent."""
-    metadata, spec = _mapping(obj.get("metadata")), _mapping(obj.get("spec"))
+    metadata, spec = mapping(obj.get("metadata")), mapping(obj.get("spec"))
     job_id = _text(spec.get("jobId"))
     status = job_status(obj.get("status"))
     if not is_current(obj) or status.get("jobId", job_id) != job_id:
@@ -80,10 +80,6 @@ def job_view(obj: Mapping[str, Any]) -> JobView:
     }
     shown = {field: text[:MOST_TEXT] for field, text in facts.items() if text}
     return cast(JobView, {**view, **shown, **results})
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: object) -> str:

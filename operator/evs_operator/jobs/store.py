@@ -16,7 +16,7 @@ from typing import Final
 from evs_operator.api.names import FIELD_MANAGER, REQUESTED_AT
 from evs_operator.api.spec import SpecError, parse_spec
 from evs_operator.api.status import EvsJobStatus, same_status
-from evs_operator.api.stored import job_status, mapping
+from evs_operator.api.stored import job_status, mapping, newer_version
 from evs_operator.core.decide import is_finished, speaks_of
 from evs_operator.core.packed_status import packed
 from evs_operator.core.phase import phase_of
@@ -95,8 +95,8 @@ class Store:
         if entry is None:
             entry = Entry(uid, sys.intern(namespace), name, Seen(first_seen=self._now()))
             self._entries[uid] = entry
-        elif not fresh and not _newer(str(metadata.get("resourceVersion")), entry.seen.resource_version):
-            older = _newer(entry.seen.resource_version, str(metadata.get("resourceVersion")))
+        elif not fresh and not newer_version(str(metadata.get("resourceVersion")), entry.seen.resource_version):
+            older = newer_version(entry.seen.resource_version, str(metadata.get("resourceVersion")))
             return entry, Change.DOUBT if older and event_type is None else Change.NONE
         return entry, self._update(entry, metadata, body)
 
@@ -123,7 +123,7 @@ class Store:
         entry = self._entries.get(uid)
         if entry is None:
             return uid not in self._deleted
-        return _newer(resource_version, entry.seen.resource_version)
+        return newer_version(resource_version, entry.seen.resource_version)
 
     def tries(self, entry: Entry, status: EvsJobStatus) -> None:
         """Remember a status that is being written: whether it was stored its answer may not tell."""
@@ -132,7 +132,7 @@ class Store:
     def wrote(self, entry: Entry, status: EvsJobStatus, resource_version: str) -> None:
         """Record our own write, so that the watch event it causes changes nothing."""
         seen = entry.seen
-        newest = resource_version if _newer(resource_version, seen.resource_version) else seen.resource_version
+        newest = resource_version if newer_version(resource_version, seen.resource_version) else seen.resource_version
         seen = replace(seen, resource_version=newest, spoiled=False, ours=None, tried=())
         entry.seen = replace(_with_status(seen, status), retargeted=False)
         self.meant.update(entry)
@@ -159,7 +159,7 @@ class Store:
         if foreign:
             seen = _with_ours_aside(seen, metadata)
         entry.seen = seen = _with_status(seen, status)
-        if foreign and not _newer(before.resource_version, version):
+        if foreign and not newer_version(before.resource_version, version):
             self._on_foreign(entry, metadata)
         self.meant.update(entry)
         same_spec = generation == before.generation and (seen.spec is None) == (before.spec is None)
@@ -230,10 +230,3 @@ def _is_foreign(seen: Seen, status: EvsJobStatus, metadata: Mapping[str, object]
     before = seen.completion, seen.handled, seen.observed_generation
     after = status.get("completionTime"), status.get("lastHandledReconcileAt"), status.get("observedGeneration")
     return before != after or seen.phase is not phase_of(status) or last_writer(metadata) not in _NOT_FOREIGN
-
-
-def _newer(one: str, other: str) -> bool:
-    try:
-        return int(one) > int(other)
-    except ValueError:
-        return one != other
