@@ -17,7 +17,7 @@ import yaml
 
 from controlplane import ControlPlane, tool
 from support.jobs import batch, body, sub
-from support.operator_process import ROOT, Objects, OperatorProcess, eventually
+from support.operator_process import ROOT, Objects, OperatorProcess, ended, eventually
 from support.scripted_cloud import ScriptedCloud
 
 _CONSUMERS = ROOT / "examples" / "consumers"
@@ -36,16 +36,9 @@ def _running(command: list[str], kubeconfig: Path, log: Path) -> Iterator[None]:
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
-    try:
+    with ended(process):
         yield
         assert process.poll() is None, log.read_text()
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _work(objects: Objects) -> dict[str, str]:

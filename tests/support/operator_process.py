@@ -100,19 +100,26 @@ def start_operator(
         with log.open("wb") as stderr:
             process = subprocess.Popen(words, stderr=stderr, env={**os.environ, **environment})
         operator = OperatorProcess(process, log, port)
-        try:
+        with ended(process):
             if ready:
                 operator.wait_ready()
             yield operator
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
         assert "Traceback" not in operator.log, operator.log
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Tell a process to end after the block, and wait until it has; one that does not listen is killed."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Objects:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -22,7 +21,7 @@ from typing import Any
 
 from controlplane import ControlPlane
 
-from .operator_process import OperatorProcess, eventually
+from .operator_process import OperatorProcess, ended, eventually
 
 GROUP = "evs-operator.dev"
 RULES = [{"apiGroups": [GROUP], "resources": ["evsjobs"], "verbs": ["get", "list", "watch"]}]
@@ -109,18 +108,10 @@ def start_webhook(
         with log.open("wb") as stderr:
             process = subprocess.Popen([*words, *flags], stderr=stderr, env=dict(os.environ))
         webhook = WebhookProcess(process, log, http, door, certificate[2] if certificate else None)
-        try:
+        with ended(process):
             if ready:
                 webhook.wait_ready()
             yield webhook
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
         assert "Traceback" not in webhook.log, webhook.log
         assert "a request was not answered" not in webhook.log, webhook.log
 
